@@ -1,0 +1,100 @@
+"""What the UI shows of a table and of each of its partitions."""
+
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+
+from otc_assets.domain.quality import SliceStatus
+from otc_assets.domain.shares import format_shares
+from otc_assets.domain.tables import ColumnType, Table
+from otc_assets.operations.outcome import SliceOutcome
+from otc_assets.warehouse.store import table_named
+
+PREVIEW_ROWS = 5
+VOLUMES = ("share_volume", "total_volume", "current_volume")
+TRADES = ("trade_count", "total_trades")
+NAMES = {"symbol": "top_symbol", "mpid": "top_venue"}
+
+
+def column_schema(table: Table) -> dg.TableSchema:
+    """Return the columns of a table as the UI lists them."""
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                column.name,
+                column.type.value,
+                column.description,
+                constraints=dg.TableColumnConstraints(nullable=column.nullable),
+                tags={"key": ""} if column.name in table.key else None,
+            )
+            for column in table.columns
+        ]
+    )
+
+
+def column_lineage(table: Table) -> dg.TableColumnLineage:
+    """Return which columns each column is computed from."""
+    return dg.TableColumnLineage(
+        {
+            column.name: [
+                dg.TableColumnDep(dg.AssetKey(source.split(".")[0]), source.split(".")[1])
+                for source in column.sources
+            ]
+            for column in table.columns
+            if column.sources
+        }
+    )
+
+
+def slice_metadata(outcome: SliceOutcome) -> dict[str, Any]:
+    """Return the numbers of one partition: rows, totals, the largest symbol or venue, a preview."""
+    rows = outcome.rows
+    metadata: dict[str, Any] = {
+        "dagster/partition_row_count": len(rows),
+        "status": outcome.status.value if outcome.written else "not computed",
+    }
+    if outcome.reason:
+        metadata["reason"] = outcome.reason
+    for result in outcome.results:
+        what = f"{result.action.value} (previous: {result.previous_revision or 'none'})"
+        metadata[f"revision {result.revision}"] = what
+    if outcome.status is not SliceStatus.NOT_DUE and len(rows):
+        metadata |= _totals(rows) | {"preview": dg.MetadataValue.md(_preview(rows, outcome.table))}
+    return metadata
+
+
+def _totals(rows: pd.DataFrame) -> dict[str, Any]:
+    totals: dict[str, Any] = {}
+    for column in VOLUMES:
+        if column in rows:
+            totals["shares"] = float(format_shares(int(rows[column].sum())))
+            for name, label in NAMES.items():
+                if name in rows:
+                    totals[label] = str(rows.groupby(name)[column].sum().idxmax())
+            break
+    for column in TRADES:
+        if column in rows:
+            totals["trades"] = int(rows[column].sum())
+    for name in NAMES:
+        if name in rows:
+            totals[f"{name}s"] = int(rows[name].nunique())
+    return totals
+
+
+def _preview(rows: pd.DataFrame, table: str) -> str:
+    """Return the first rows as a markdown table."""
+    kinds = {column.name: column.type for column in table_named(table).columns}
+    shown = [c for c in rows.columns if kinds.get(c) not in (ColumnType.HASH, None)]
+    lines = ["| " + " | ".join(shown) + " |", "|" + " --- |" * len(shown)]
+    for row in rows[shown].head(PREVIEW_ROWS).itertuples(index=False):
+        cells = (_cell(value, kinds[name]) for name, value in zip(shown, row, strict=True))
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _cell(value: Any, kind: ColumnType) -> str:
+    if pd.isna(value):
+        return ""
+    text = format_shares(value) if kind is ColumnType.SHARES else str(value)
+    return text.replace("|", "\\|")

@@ -1,0 +1,42 @@
+"""Partitions: one for each slice. The one place where a partition key becomes a slice and back."""
+
+import dagster as dg
+
+from otc_assets.domain.tiers import Tier
+from otc_assets.domain.weeks import FIRST_WEEK_ENDING, FRIDAY, WeekKey
+
+TIERS = dg.StaticPartitionsDefinition([tier.value for tier in Tier])
+
+WEEKS = dg.WeeklyPartitionsDefinition(
+    start_date=FIRST_WEEK_ENDING.isoformat(),
+    # Dagster counts weekdays from Sunday. A key is the Friday on which a *time window* starts, and
+    # the window's own dates mean nothing here: the trading week ends on that Friday.
+    day_offset=FRIDAY + 1,
+)
+
+SLICES = dg.MultiPartitionsDefinition({"tier": TIERS, "week_ending": WEEKS})
+"""Keys read ``NMS Tier 1|2025-12-26``."""
+
+
+def slice_of(partition_key: str) -> WeekKey:
+    """Return the slice that a partition key names."""
+    parts = SLICES.get_partition_key_from_str(partition_key).keys_by_dimension
+    return WeekKey.from_string(f"{parts['tier']}:{parts['week_ending']}")
+
+
+def partition_key_of(week: WeekKey) -> str:
+    """Return the partition key of a slice."""
+    return dg.MultiPartitionKey(
+        {"tier": week.tier.value, "week_ending": week.week_ending.isoformat()}
+    )
+
+
+def window_mapping(weeks: int) -> dg.PartitionMapping:
+    """Return the mapping of a slice onto the same tier's last ``weeks`` weeks, its own included."""
+    window = dg.TimeWindowPartitionMapping(
+        start_offset=1 - weeks, allow_nonexistent_upstream_partitions=True
+    )
+    same_tier = dg.DimensionPartitionMapping("tier", dg.IdentityPartitionMapping())
+    return dg.MultiPartitionMapping(
+        {"tier": same_tier, "week_ending": dg.DimensionPartitionMapping("week_ending", window)}
+    )

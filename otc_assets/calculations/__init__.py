@@ -1,0 +1,24 @@
+"""The calculations, one file each: a pure function from frames to a frame, and its spec.
+
+Adding a file here adds its table, asset, columns, checks and docs. Belongs here: formulas. Does
+not belong here: files, databases, Dagster. May import only `otc_assets.domain`.
+"""
+
+from otc_assets.calculations.registry import (
+    all_calculations,
+    calculations_of,
+    get_calculation,
+    output_tables,
+)
+from otc_assets.calculations.spec import Calculation, CalculationSpec, Frames, calculation
+
+__all__ = [
+    "Calculation",
+    "CalculationSpec",
+    "Frames",
+    "all_calculations",
+    "calculation",
+    "calculations_of",
+    "get_calculation",
+    "output_tables",
+]

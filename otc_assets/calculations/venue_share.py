@@ -1,0 +1,72 @@
+"""Each venue's part in the volume of its tier."""
+
+import pandas as pd
+
+from otc_assets.calculations.spec import CalculationSpec, Frames, calculation
+from otc_assets.domain.tables import MPID, Column, ColumnType
+from otc_assets.domain.weeks import WeekKey
+
+
+@calculation(
+    CalculationSpec(
+        name="venue_share",
+        version="v1",
+        input_tables=("venue_volume",),
+        output_table="venue_share",
+        depends_on=("venue_volume_v1",),
+        description="Each venue's totals, and its percent of the tier's volume in the week.",
+        assumptions=("one input row per symbol and venue", "the input is the whole tier"),
+        key=("mpid",),
+        columns=(
+            MPID,
+            Column(
+                "total_volume",
+                ColumnType.SHARES,
+                "Shares traded in all symbols.",
+                sources=("venue_volume.share_volume",),
+            ),
+            Column(
+                "total_trades",
+                ColumnType.COUNT,
+                "Trades in all symbols.",
+                sources=("venue_volume.trade_count",),
+            ),
+            Column(
+                "symbol_count",
+                ColumnType.COUNT,
+                "Symbols reported, also with zero volume.",
+                sources=("venue_volume.symbol",),
+            ),
+            Column(
+                "market_share_pct",
+                ColumnType.NUMBER,
+                "Percent (0 to 100) of the tier's volume, unrounded; null if the tier has none.",
+                nullable=True,
+                sources=("venue_volume.share_volume",),
+            ),
+            Column(
+                "rank",
+                ColumnType.COUNT,
+                "1 is the largest volume; equal volumes by MPID.",
+                sources=("venue_volume.share_volume", "venue_volume.mpid"),
+            ),
+        ),
+        expected_row_count="1 per venue",
+    )
+)
+def venue_share(week: WeekKey, frames: Frames) -> pd.DataFrame:
+    """Sum the symbols of each venue, and rank the venues."""
+    rows = (
+        frames["venue_volume"]
+        .groupby("mpid", sort=True)
+        .agg(
+            total_volume=("share_volume", "sum"),
+            total_trades=("trade_count", "sum"),
+            symbol_count=("symbol", "size"),
+        )
+        .reset_index()
+    )
+    tier_volume = rows["total_volume"].sum()
+    rows["market_share_pct"] = 100 * rows["total_volume"] / (tier_volume or float("nan"))
+    rows["rank"] = rows["total_volume"].rank(method="first", ascending=False).astype("int64")
+    return rows

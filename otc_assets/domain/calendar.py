@@ -1,0 +1,62 @@
+"""FINRA's publication calendar, both ways: from a week to its day, and from a day to its week.
+
+Source of the rule: FINRA Regulatory Notice 19-29 (two and four weeks after the week's end, on
+the Monday that follows), and the publication dates of real records. Market holidays come from the
+`holidays` package, which keeps the NYSE's calendar; Columbus Day and Veterans Day are not in it.
+"""
+
+from datetime import date, timedelta
+from functools import cache
+
+from holidays import HolidayBase, financial_holidays
+
+from otc_assets.domain.tiers import Tier
+from otc_assets.domain.weeks import WeekKey, week_ending_of
+
+PUBLICATION_DELAY = {
+    Tier.NMS_TIER_1: timedelta(days=21),
+    Tier.NMS_TIER_2: timedelta(days=35),
+    Tier.OTC: timedelta(days=35),
+}
+"""From the Monday of a week to the Monday of its publication."""
+
+
+@cache
+def _nyse() -> HolidayBase:
+    return financial_holidays("NYSE")  # fills in each year when it is first asked for
+
+
+def is_business_day(day: date) -> bool:
+    """Tell whether the US equity market is open on ``day``."""
+    return day.weekday() < 5 and day not in _nyse()
+
+
+def expected_publication_date(week: WeekKey) -> date:
+    """Return the day on which FINRA makes ``week`` public: the delay, then the next open day."""
+    day = week.monday + PUBLICATION_DELAY[week.tier]
+    while not is_business_day(day):
+        day += timedelta(days=1)
+    return day
+
+
+def week_published_on(tier: Tier, day: date) -> WeekKey:
+    """Return the slice of ``tier`` that was first published on ``day``.
+
+    Raises:
+        ValueError: on no week's publication day: it is the date of a correction, or of no FINRA
+            file.
+
+    """
+    week = WeekKey(tier, week_ending_of(day - PUBLICATION_DELAY[tier]))
+    expected = expected_publication_date(week)
+    if day != expected:
+        raise ValueError(
+            f"{day} ({day:%A}) is no publication day of {tier}: the nearest is {expected} "
+            f"({expected:%A}), for the week ending {week.week_ending}"
+        )
+    return week
+
+
+def is_due(week: WeekKey, today: date) -> bool:
+    """Tell whether ``week`` should be public on ``today`` (it is from the day itself on)."""
+    return expected_publication_date(week) <= today

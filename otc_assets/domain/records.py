@@ -1,0 +1,68 @@
+"""What identifies a record, and what tells one content of it from another."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from otc_assets.domain.tiers import Tier
+from otc_assets.domain.weeks import WeekKey
+
+HASH_BYTES = 16
+"""Stored size of a hash: the first 16 bytes of SHA-256, which are its first 32 hex digits."""
+
+SEPARATOR = "\x1f"
+"""Between the fields of a content: the unit separator, which no FINRA field holds."""
+
+
+@dataclass(frozen=True)
+class RecordKey:
+    """The identity of a record: one venue's volume in one symbol, in one week of one tier.
+
+    Not unique across revisions, nor among real twins; `content_hashes` tells those apart.
+    """
+
+    week_ending: date
+    tier: Tier
+    symbol: str
+    mpid: str
+
+    def to_hash(self) -> str:
+        """Return 32 hex digits: the start of SHA-256 of ``week_ending|tier|symbol|mpid``."""
+        key = f"{self.week_ending.isoformat()}|{self.tier}|{self.symbol}|{self.mpid}"
+        return hashlib.sha256(key.encode()).hexdigest()[: 2 * HASH_BYTES]
+
+
+def record_hashes(week: WeekKey, symbols: Iterable[str], mpids: Iterable[str]) -> list[bytes]:
+    """Return `RecordKey.to_hash` of each record of one slice, as 16 bytes each.
+
+    The common start of the keys is hashed once: the hashes cost more than all the arithmetic.
+    """
+    start = hashlib.sha256(f"{week.week_ending.isoformat()}|{week.tier}|".encode())
+    hashes = []
+    for symbol, mpid in zip(symbols, mpids, strict=True):
+        digest = start.copy()
+        digest.update(f"{symbol}|{mpid}".encode())
+        hashes.append(digest.digest()[:HASH_BYTES])
+    return hashes
+
+
+def content_hashes(columns: Sequence[Iterable[str]]) -> list[bytes]:
+    """Return a 16-byte hash of each row's whole content, given its fields column by column."""
+    return [
+        hashlib.sha256(SEPARATOR.join(row).encode()).digest()[:HASH_BYTES]
+        for row in zip(*columns, strict=True)
+    ]
+
+
+def slice_content_hash(rows: Iterable[bytes], reject_lines: Iterable[str]) -> str:
+    """Return one hex SHA-256 for a whole slice, whatever the order of its lines.
+
+    Rejected lines count: a file that differs only in them is another content.
+    """
+    digest = hashlib.sha256()
+    for row in sorted(rows):
+        digest.update(row)
+    for line in sorted(reject_lines):
+        digest.update(line.encode() + b"\n")
+    return digest.hexdigest()

@@ -1,0 +1,87 @@
+"""Why a source line is refused. A refused line is kept, whole, with its reason: never dropped."""
+
+from datetime import date
+from enum import StrEnum
+
+import pandas as pd
+
+from otc_assets.domain.shares import NUMBER
+from otc_assets.domain.tiers import Tier
+from otc_assets.domain.weeks import WeekKey
+
+
+class RejectReason(StrEnum):
+    """The reason code of a refused line; `REASONS` says what each one means."""
+
+    MALFORMED_LINE = "malformed_line"
+    EMPTY_SYMBOL = "empty_symbol"
+    EMPTY_MPID = "empty_mpid"
+    UNKNOWN_TIER = "unknown_tier"
+    WRONG_SUMMARY_TYPE = "wrong_summary_type"
+    INVALID_VOLUME = "invalid_volume"
+    NEGATIVE_VOLUME = "negative_volume"
+    INVALID_TRADES = "invalid_trades"
+    NEGATIVE_TRADES = "negative_trades"
+    INVALID_DATE = "invalid_date"
+    FUTURE_DATE = "future_date"
+    EXACT_REPEAT = "exact_repeat"
+
+
+REASONS = {
+    RejectReason.MALFORMED_LINE: "the line has more or fewer fields than the header",
+    RejectReason.EMPTY_SYMBOL: "no symbol",
+    RejectReason.EMPTY_MPID: "no venue code (MPID)",
+    RejectReason.UNKNOWN_TIER: "a tier other than " + ", ".join(Tier),
+    RejectReason.WRONG_SUMMARY_TYPE: "not a venue-by-symbol record; its volume would count twice",
+    RejectReason.INVALID_VOLUME: "the share quantity is no number, has over 6 decimals or over "
+    "12 digits before them",
+    RejectReason.NEGATIVE_VOLUME: "the share quantity is negative",
+    RejectReason.INVALID_TRADES: "the trade count is no whole number of up to 12 digits",
+    RejectReason.NEGATIVE_TRADES: "the trade count is negative",
+    RejectReason.INVALID_DATE: "a date that is none, or that lies before the end of the week",
+    RejectReason.FUTURE_DATE: "a date after the day of reading",
+    RejectReason.EXACT_REPEAT: "the same line again: counted once",
+}
+
+VENUE_BY_SYMBOL = "ATS_W_SMBL_FIRM"
+"""The one ``summaryTypeCode`` whose rows this graph takes: one row per venue and symbol."""
+
+TRADES = r"-?\d{1,12}"
+
+
+def reject_reasons(rows: pd.DataFrame, week: WeekKey, today: date) -> "pd.Series[str]":
+    """Return the first reason against each row, ``""`` for a good one.
+
+    ``rows`` has text columns: symbol, mpid, share_volume, trade_count and, where the dialect has
+    them, tier, summary_type, publication_date and revision_date (ISO dates). Exact repeats are
+    found later, when good rows have their content hash.
+    """
+    reasons = pd.Series("", index=rows.index, dtype=object)
+
+    def mark(bad: "pd.Series[bool]", reason: RejectReason) -> None:
+        reasons[bad & (reasons == "")] = reason.value
+
+    if "tier" in rows:
+        mark(~rows["tier"].isin(list(Tier)), RejectReason.UNKNOWN_TIER)
+    if "summary_type" in rows:
+        mark(rows["summary_type"] != VENUE_BY_SYMBOL, RejectReason.WRONG_SUMMARY_TYPE)
+    mark(rows["symbol"] == "", RejectReason.EMPTY_SYMBOL)
+    mark(rows["mpid"] == "", RejectReason.EMPTY_MPID)
+    mark(~rows["share_volume"].str.fullmatch(NUMBER), RejectReason.INVALID_VOLUME)
+    mark(rows["share_volume"].str.startswith("-"), RejectReason.NEGATIVE_VOLUME)
+    mark(~rows["trade_count"].str.fullmatch(TRADES), RejectReason.INVALID_TRADES)
+    mark(rows["trade_count"].str.startswith("-"), RejectReason.NEGATIVE_TRADES)
+    for column in ("publication_date", "revision_date"):
+        if column in rows:
+            days = _dates(rows[column])
+            mark(days.isna() | (days <= pd.Timestamp(week.week_ending)), RejectReason.INVALID_DATE)
+            mark(days > pd.Timestamp(today), RejectReason.FUTURE_DATE)
+    return reasons
+
+
+def _dates(text: "pd.Series[str]") -> "pd.Series[pd.Timestamp]":
+    """Parse ISO dates by their few distinct values; NaT where there is none."""
+    strict = text.where(text.str.fullmatch(r"\d{4}-\d{2}-\d{2}"), "")
+    distinct = strict.unique()
+    parsed = pd.to_datetime(pd.Series(distinct), format="%Y-%m-%d", errors="coerce")
+    return strict.map(dict(zip(distinct, parsed, strict=True)))

@@ -1,0 +1,46 @@
+"""Exact share quantities: FINRA publishes up to six decimals, and sums must keep each of them.
+
+In frames a share quantity is an int64 of millionths of a share (fixed point): sums are exact and
+do not depend on the order of rows, up to 9.2e12 shares. Ratios need no conversion; where a value
+in shares is meant, use `to_shares`. Sources and warehouse convert at their edge.
+"""
+
+from typing import Any
+
+import pandas as pd
+
+DECIMALS = 6
+MILLIONTHS = 10**DECIMALS
+"""Millionths in one share."""
+
+MAX_WHOLE_DIGITS = 12
+"""Digits before the point that a quantity may have: a trillion shares in one line is an error."""
+
+NUMBER = rf"-?\d{{1,{MAX_WHOLE_DIGITS}}}(?:\.\d{{1,{DECIMALS}}})?"
+"""What a share quantity looks like in a source."""
+
+
+def parse_shares(text: "pd.Series[str]") -> "pd.Series[int]":
+    """Turn quantities that match `NUMBER` into int64 millionths, exactly."""
+    if not text.str.contains(".", regex=False).any():
+        whole_shares: pd.Series[int] = text.astype("int64") * MILLIONTHS
+        return whole_shares
+    parts = text.str.partition(".")
+    fraction = parts[2].str.ljust(DECIMALS, "0").astype("int64")
+    negative = text.str.startswith("-")
+    whole = parts[0].str.removeprefix("-").astype("int64")
+    exact: pd.Series[int] = (whole * MILLIONTHS + fraction) * (1 - 2 * negative.astype("int64"))
+    return exact
+
+
+def to_shares(millionths: Any) -> Any:
+    """Return a quantity, or a column of them, in shares (float)."""
+    return millionths / MILLIONTHS
+
+
+def format_shares(millionths: int) -> str:
+    """Return the exact decimal text of a quantity; whole numbers print as whole numbers."""
+    whole, fraction = divmod(abs(int(millionths)), MILLIONTHS)
+    sign = "-" if millionths < 0 else ""
+    tail = f".{fraction:0{DECIMALS}d}".rstrip("0") if fraction else ""
+    return f"{sign}{whole}{tail}"

@@ -1,0 +1,238 @@
+"""What a table is: one description gives its DDL, its column schema in the UI, docs and checks.
+
+The tables of calculations are described beside their formula, in `otc_assets.calculations`; here
+are the parts they share, and the tables that no calculation fills.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class ColumnType(StrEnum):
+    """The kinds of value. `otc_assets.warehouse.schema` gives the SQL type of each."""
+
+    TEXT = "text"
+    DATE = "date"
+    SHARES = "shares"
+    """An exact quantity of shares; in frames int64 millionths (`otc_assets.domain.shares`)."""
+    COUNT = "count"
+    NUMBER = "number"
+    FLAG = "flag"
+    HASH = "hash"
+    """16 bytes."""
+    TIMESTAMP = "timestamp"
+    """UTC."""
+    JSON = "json"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its name, type and meaning, and the columns that it is computed from."""
+
+    name: str
+    type: ColumnType
+    description: str
+    nullable: bool = False
+    sources: tuple[str, ...] = ()
+    """``table.column`` of each input, for the column lineage in the UI."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the store; its rows belong to slices, and ``key`` identifies one of them."""
+
+    name: str
+    grain: str
+    """Completes 'one row per ...'."""
+    description: str
+    key: tuple[str, ...]
+    columns: tuple[Column, ...]
+    indexes: tuple[tuple[str, ...], ...] = ()
+
+    def column(self, name: str) -> Column:
+        """Return the column of that name (KeyError if there is none)."""
+        return {column.name: column for column in self.columns}[name]
+
+
+WEEK = Column("week_ending", ColumnType.DATE, "Friday of the reported week.")
+TIER = Column("tier", ColumnType.TEXT, "FINRA tier: NMS Tier 1, NMS Tier 2 or OTC.")
+SLICE = (WEEK, TIER)
+
+SYMBOL = Column("symbol", ColumnType.TEXT, "Issue symbol, exactly as FINRA writes it.")
+MPID = Column("mpid", ColumnType.TEXT, "Venue: its market participant identifier.")
+
+SOURCE_REVISION = Column(
+    "source_revision", ColumnType.COUNT, "Our number of the slice's content; 1 is the first."
+)
+RUN = (
+    Column("execution_id", ColumnType.TEXT, "Dagster run that wrote the row."),
+    Column("batch_id", ColumnType.TEXT, "Atomic write of one slice that the row belongs to."),
+    Column("correlation_id", ColumnType.TEXT, "Backfill, or root run, that the write is part of."),
+)
+INGESTED_AT = Column("ingested_at", ColumnType.TIMESTAMP, "When we stored the row.")
+COMPUTED_AT = Column("computed_at", ColumnType.TIMESTAMP, "When we computed the row.")
+AS_OF_DATE = Column(
+    "as_of_date",
+    ColumnType.DATE,
+    "Day on which FINRA made the newest input public: the row is knowledge from its end on.",
+)
+DERIVED_LINEAGE = (
+    Column("calc_name", ColumnType.TEXT, "Calculation that gave the row."),
+    Column("calc_version", ColumnType.TEXT, "Version of that calculation."),
+    AS_OF_DATE,
+    SOURCE_REVISION,
+    *RUN,
+    COMPUTED_AT,
+)
+"""What every derived table ends with."""
+
+RAW = Table(
+    name="raw",
+    grain="good source line of a revision",
+    description="FINRA's records as they came, every revision kept. Refused lines are in rejects.",
+    key=("week_ending", "tier", "source_revision", "line_number"),
+    columns=(
+        *SLICE,
+        SOURCE_REVISION,
+        Column("line_number", ColumnType.COUNT, "Line in the source file; the header is line 1."),
+        SYMBOL,
+        MPID,
+        Column("issue_name", ColumnType.TEXT, "Name of the issue.", nullable=True),
+        Column("venue_name", ColumnType.TEXT, "Name of the venue.", nullable=True),
+        Column("share_volume", ColumnType.SHARES, "Shares traded in the week."),
+        Column("trade_count", ColumnType.COUNT, "Trades in the week."),
+        Column(
+            "product_type",
+            ColumnType.TEXT,
+            "FINRA's productTypeCode: UTP, CTS or OTCE.",
+            nullable=True,
+        ),
+        Column(
+            "content_hash",
+            ColumnType.HASH,
+            "Start of SHA-256 of the row's whole content: tells a repeat from a revision.",
+        ),
+        Column("source", ColumnType.TEXT, "Where the file came from: files."),
+        Column("source_file", ColumnType.TEXT, "Name of the source file."),
+        Column("source_sha256", ColumnType.TEXT, "SHA-256 of the file's bytes, hex."),
+        Column("publication_date", ColumnType.DATE, "When FINRA first made the week public."),
+        Column("revision_date", ColumnType.DATE, "When FINRA last changed the row."),
+        *RUN,
+        INGESTED_AT,
+    ),
+)
+
+REVISIONS = Table(
+    name="revisions",
+    grain="revision of a slice",
+    description="Each content of a slice that the store has, and where its bytes are kept.",
+    key=("week_ending", "tier", "source_revision"),
+    columns=(
+        *SLICE,
+        SOURCE_REVISION,
+        Column("content_sha256", ColumnType.TEXT, "SHA-256 over its lines in any order, hex."),
+        Column("publication_date", ColumnType.DATE, "When FINRA first made the week public."),
+        Column(
+            "revision_date", ColumnType.DATE, "When FINRA made this content public (newest row)."
+        ),
+        Column(
+            "as_of_source",
+            ColumnType.TEXT,
+            "What revision_date rests on: finra (a date in the file), calendar (first publication "
+            "by the calendar) or captured (only the day of our reading is known).",
+        ),
+        Column("source", ColumnType.TEXT, "Where the file came from: files."),
+        Column("source_file", ColumnType.TEXT, "Name of the source file."),
+        Column("source_sha256", ColumnType.TEXT, "SHA-256 of the file's bytes, hex."),
+        Column("source_bytes", ColumnType.COUNT, "Size of the file in bytes."),
+        Column("archive_key", ColumnType.TEXT, "Where the archive keeps the bytes."),
+        Column("line_count", ColumnType.COUNT, "Lines in the file, without header and blanks."),
+        Column("row_count", ColumnType.COUNT, "Lines in raw."),
+        Column("reject_count", ColumnType.COUNT, "Lines in rejects, exact repeats aside."),
+        Column("repeat_count", ColumnType.COUNT, "Exact repeats, which are in rejects too."),
+        *RUN,
+        INGESTED_AT,
+    ),
+)
+
+REJECTS = Table(
+    name="rejects",
+    grain="refused source line of a revision",
+    description="Lines that are not in raw, whole, with the reason.",
+    key=("week_ending", "tier", "source_revision", "line_number"),
+    columns=(
+        *SLICE,
+        SOURCE_REVISION,
+        Column("line_number", ColumnType.COUNT, "Line in the source file; the header is line 1."),
+        Column("reason_code", ColumnType.TEXT, "Why the line was refused."),
+        Column("raw_line", ColumnType.TEXT, "The line as it came."),
+        Column("source_file", ColumnType.TEXT, "Name of the source file."),
+        Column("source_sha256", ColumnType.TEXT, "SHA-256 of the file's bytes, hex."),
+        *RUN,
+        INGESTED_AT,
+    ),
+)
+
+MANIFEST = Table(
+    name="manifest",
+    grain="slice",
+    description="How each slice stands: its source, its revision, its rows per table, its grade.",
+    key=("week_ending", "tier"),
+    columns=(
+        *SLICE,
+        Column("status", ColumnType.TEXT, "loaded, missing, not_due or refused."),
+        Column("reason", ColumnType.TEXT, "Why it is not loaded, and what to do.", nullable=True),
+        Column("stage", ColumnType.TEXT, "The table that was written last."),
+        Column("row_counts", ColumnType.JSON, "Rows of the slice in each table."),
+        Column("source_revision", ColumnType.COUNT, "Newest revision.", nullable=True),
+        Column("source_file", ColumnType.TEXT, "Its source file.", nullable=True),
+        Column("source_sha256", ColumnType.TEXT, "SHA-256 of its bytes, hex.", nullable=True),
+        Column("source_bytes", ColumnType.COUNT, "Its size in bytes.", nullable=True),
+        Column("expected_publication_date", ColumnType.DATE, "By the calendar."),
+        Column("revision_date", ColumnType.DATE, "When its content became public.", nullable=True),
+        Column("quality_score", ColumnType.NUMBER, "0 (worst) to 1.", nullable=True),
+        Column("quality_grade", ColumnType.TEXT, "A to F.", nullable=True),
+        Column("quality_status", ColumnType.TEXT, "ok, warning or critical.", nullable=True),
+        *RUN,
+        Column("updated_at", ColumnType.TIMESTAMP, "When we last wrote anything of the slice."),
+    ),
+)
+
+QUALITY_CHECKS = Table(
+    name="quality_checks",
+    grain="slice, table and rule",
+    description="The newest verdict of every quality rule on every slice.",
+    key=("week_ending", "tier", "table_name", "rule"),
+    columns=(
+        *SLICE,
+        Column("table_name", ColumnType.TEXT, "Table that the rule looks at."),
+        Column("rule", ColumnType.TEXT, "The truth that the rule asserts."),
+        Column("passed", ColumnType.FLAG, "Whether it holds."),
+        Column("severity", ColumnType.TEXT, "info, warning, error or critical."),
+        Column("is_expected", ColumnType.FLAG, "A known anomaly, which costs no score."),
+        Column("details", ColumnType.JSON, "The values that were found."),
+        *RUN,
+        Column("checked_at", ColumnType.TIMESTAMP, "When the rule was evaluated."),
+    ),
+)
+
+EVENTS = Table(
+    name="events",
+    grain="event",
+    description="What happened to each slice, in order; only ever appended to.",
+    key=("event_number",),
+    columns=(
+        Column("event_number", ColumnType.COUNT, "Order of the events."),
+        Column("event_id", ColumnType.TEXT, "Identity of the event (UUID)."),
+        Column("event_type", ColumnType.TEXT, "What happened, for example CALCULATION_COMPLETED."),
+        *SLICE,
+        Column("payload", ColumnType.JSON, "The event's own facts."),
+        Column("causation_id", ColumnType.TEXT, "The event that caused it.", nullable=True),
+        *RUN,
+        Column("created_at", ColumnType.TIMESTAMP, "When it happened."),
+    ),
+    indexes=(("week_ending", "tier", "event_number"),),
+)
+
+STORE_TABLES = (RAW, REVISIONS, REJECTS, MANIFEST, QUALITY_CHECKS, EVENTS)
+"""The tables that no calculation fills."""

@@ -1,0 +1,156 @@
+"""From a slice's inputs to one derived table: compute, judge, write, in one transaction."""
+
+from datetime import timedelta
+
+import pandas as pd
+
+from otc_assets.calculations import calculations_of, output_tables
+from otc_assets.domain.quality import QualityCheckResult, Rule, SliceStatus
+from otc_assets.domain.rules import evaluate, rules_of
+from otc_assets.domain.tables import Table
+from otc_assets.domain.weeks import WeekKey
+from otc_assets.operations.frames import Knowledge, view_of
+from otc_assets.operations.grading import refresh_comparisons, standing_quality
+from otc_assets.operations.outcome import SliceOutcome
+from otc_assets.operations.snapshot import SNAPSHOT, snapshot_history
+from otc_assets.warehouse.bulk import Constant
+from otc_assets.warehouse.store import RunIds, SliceWriter, Warehouse, table_named
+
+
+def derive(warehouse: Warehouse, name: str, week: WeekKey, run: RunIds) -> SliceOutcome:
+    """Compute one table of one slice, and replace it in the store.
+
+    A slice without content stays empty. One whose inputs were not computed, or that breaks a
+    blocking rule, is left as it was: the outcome and the manifest say why.
+    """
+    with warehouse.write(week, run) as writer:
+        manifest = writer.manifest(week)
+        if manifest is None:
+            return _left(week, name, "it has never been taken in: materialize raw first")
+        status, reason = SliceStatus(manifest["status"]), manifest["reason"]
+        if manifest["source_revision"] is None:
+            _count(writer, name, 0)
+            return SliceOutcome(week, name, status, pd.DataFrame(), reason)
+        if lacking := sorted(_inputs(name) - set(manifest["row_counts"])):
+            why = reason or "materialize it first"
+            return _left(week, name, f"its input {', '.join(lacking)} was not computed: {why}")
+        known = Knowledge(writer, week)
+        rows = _compute(writer, known, name, status, reason)
+        verdicts = evaluate(rules_of(table_named(name)), view_of(known, status, reason))
+        writer.save_verdicts(name, verdicts)
+        if broken := _broken(rules_of(table_named(name)), verdicts):
+            return _block(writer, name, verdicts, broken)
+        _write(writer, known, name, rows)
+        return SliceOutcome(week, name, status, known[name], reason, verdicts)
+
+
+def _compute(
+    writer: SliceWriter, known: Knowledge, name: str, status: SliceStatus, reason: str | None
+) -> pd.DataFrame:
+    """Return the rows to write; ``known`` gets what the slice's rows now are."""
+    if name != SNAPSHOT:
+        known[name] = known.compute(name)
+        return known[name]
+    refresh_comparisons(writer, known, status, reason)
+    known[name] = known.compute(name)
+    return snapshot_history(writer, known, standing_quality(writer, known.week, status))
+
+
+def _write(writer: SliceWriter, known: Knowledge, name: str, rows: pd.DataFrame) -> None:
+    calculations = calculations_of(name)
+    weeks = max(calc.spec.weeks_required for calc in calculations)
+    revision = known.revisions[known.week].source_revision
+    lineage: dict[str, Constant] = {
+        "as_of_date": known.as_of_date_of(weeks),
+        "source_revision": revision,
+    }
+    writer.replace(name, rows, lineage)
+    versions = ",".join(calc.spec.version for calc in calculations)
+    done = {"calculation": name, "versions": versions, "rows": len(rows), **lineage}
+    writer.append_event("CALCULATION_COMPLETED", {k: str(v) for k, v in done.items()})
+    quality = _count(writer, name, len(rows))
+    if name == SNAPSHOT:
+        writer.append_event("QUALITY_GRADE_ASSIGNED", quality)
+        writer.append_event("WEEK_PROCESSING_COMPLETED", {"source_revision": revision})
+
+
+def _count(writer: SliceWriter, name: str, rows: int) -> dict[str, object]:
+    """Enter a written table in the manifest, and grade the slice anew."""
+    manifest = writer.manifest(writer.week) or {}
+    quality = standing_quality(writer, writer.week, SliceStatus(manifest["status"]))
+    graded: dict[str, object] = {
+        "quality_score": quality.score if quality else None,
+        "quality_grade": quality.grade if quality else None,
+        "quality_status": quality.status if quality else None,
+    }
+    counts = {**manifest["row_counts"], name: rows}
+    reason = None if manifest["status"] == SliceStatus.LOADED else manifest["reason"]
+    writer.save_manifest(row_counts=counts, stage=name, reason=reason, **graded)
+    return graded
+
+
+def _inputs(name: str) -> set[str]:
+    return {table for calc in calculations_of(name) for table in calc.spec.input_tables}
+
+
+def _left(week: WeekKey, name: str, why: str) -> SliceOutcome:
+    return SliceOutcome(week, name, SliceStatus.LOADED, pd.DataFrame(), why, written=False)
+
+
+def _broken(rules: list[Rule], verdicts: list[QualityCheckResult]) -> list[QualityCheckResult]:
+    blocking = {rule.name for rule in rules if rule.blocking}
+    return [v for v in verdicts if not v.passed and v.check_name in blocking]
+
+
+def _block(
+    writer: SliceWriter,
+    name: str,
+    verdicts: list[QualityCheckResult],
+    broken: list[QualityCheckResult],
+) -> SliceOutcome:
+    """Leave the table as it was, and let nothing be computed that reads it."""
+    why = "; ".join(f"{v.check_name} does not hold: {v.details}" for v in broken)
+    reason = f"{name} was not written: {why}"
+    manifest = writer.manifest(writer.week) or {}
+    stale = {name, *readers_of(name)}
+    counts = {table: n for table, n in manifest["row_counts"].items() if table not in stale}
+    writer.save_manifest(row_counts=counts, reason=reason)
+    outcome = _left(writer.week, name, reason)
+    outcome.verdicts = verdicts
+    return outcome
+
+
+def readers_of(name: str) -> list[str]:
+    """Return the tables that are computed from a table, directly or not."""
+    found: list[str] = []
+    for table in output_tables():  # inputs come first
+        if _inputs(table.name) & {name, *found}:
+            found.append(table.name)
+    return found
+
+
+def reach_of(name: str) -> int:
+    """Return how many weeks later a slice's table still depends on this week."""
+    reaches = [
+        calc.spec.weeks_required - 1 + reach_of(table)
+        for calc in calculations_of(name)
+        for table in calc.spec.input_tables
+    ]
+    return max(reaches, default=0)
+
+
+def later_weeks(warehouse: Warehouse, table: Table, weeks: list[WeekKey]) -> list[WeekKey]:
+    """Return the later slices in the store whose rows of a table depend on some of ``weeks``.
+
+    They are computed again with them: without it, the order in which weeks arrive would show.
+    """
+    reach = timedelta(weeks=reach_of(table.name))
+    found: set[WeekKey] = set()
+    with warehouse.read() as reader:
+        for week in weeks:
+            first = week.week_ending + timedelta(weeks=1)
+            last = week.week_ending + reach
+            if last >= first:
+                days = reader.weeks_of(table.name, week.tier, first, last)
+                found |= {WeekKey(week.tier, day) for day in days}
+    return sorted(found - set(weeks))

@@ -1,0 +1,169 @@
+"""A slice's tables as frames: as they stand in the store, or as they stood on an earlier day."""
+
+from collections.abc import Iterator, Mapping
+from datetime import date
+
+import pandas as pd
+
+from otc_assets.calculations import calculations_of, output_tables
+from otc_assets.calculations.rolling_6w import WINDOW_WEEKS
+from otc_assets.domain.quality import Intake, SliceStatus, SliceView
+from otc_assets.domain.rejects import RejectReason
+from otc_assets.domain.revisions import newest
+from otc_assets.domain.weeks import WeekKey
+from otc_assets.warehouse.store import SliceReader, table_named
+
+CONTEXT_WEEKS = WINDOW_WEEKS
+"""Weeks that the calculations and the rules look at, the target week included."""
+
+
+class Knowledge(Mapping[str, pd.DataFrame]):
+    """The tables of one slice, loaded when asked for, as they were known at the end of a day.
+
+    Where the store's tables are of the revisions that were known then, they are read; where a later
+    correction has replaced them, they are computed again from raw, which has every revision.
+    """
+
+    def __init__(self, reader: SliceReader, week: WeekKey, as_of: date | None = None) -> None:
+        """Look at ``week`` through ``reader``, as known on ``as_of`` (default: newest)."""
+        self.reader = reader
+        self.week = week
+        every = reader.revisions(week.window(CONTEXT_WEEKS))
+        self.revisions = {w: r for w in every if (r := newest(every[w], as_of))}
+        self._replaced = {w for w, r in self.revisions.items() if r != newest(every[w])}
+        self._frames: dict[tuple[str, WeekKey], pd.DataFrame] = {}
+
+    def __getitem__(self, name: str) -> pd.DataFrame:
+        """Return the slice's rows of a table."""
+        return self.table(name, self.week)
+
+    def __setitem__(self, name: str, frame: pd.DataFrame) -> None:
+        """Take rows that were just computed, rather than read them back."""
+        self._frames[name, self.week] = frame
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the names of the tables."""
+        return iter(["raw", *(table.name for table in output_tables())])
+
+    def __len__(self) -> int:
+        """Return the number of tables."""
+        return 1 + len(output_tables())
+
+    @property
+    def as_of_date(self) -> date:
+        """The day on which the newest content of the slice became public."""
+        return self.revisions[self.week].revision_date
+
+    def as_of_date_of(self, weeks: int) -> date:
+        """Return the day on which the newest content of the last ``weeks`` weeks became public."""
+        window = self.week.window(weeks)
+        return max(r.revision_date for w, r in self.revisions.items() if w in window)
+
+    def row_count(self, name: str, week: WeekKey) -> int:
+        """Return the number of rows of a table for a week of the context."""
+        if week in self._replaced:
+            return len(self.table(name, week))
+        return self.reader.count(name, week)
+
+    def table(self, name: str, week: WeekKey) -> pd.DataFrame:
+        """Return the rows of a table for a week of the context."""
+        if (name, week) not in self._frames:
+            self._frames[name, week] = self._load(name, week)
+        return self._frames[name, week]
+
+    def _load(self, name: str, week: WeekKey) -> pd.DataFrame:
+        if name == "raw":
+            number = self.revisions[week].source_revision
+            return self.reader.frame("raw", week, RAW_COLUMNS, source_revision=number)
+        if name == "research_snapshot":
+            return current_knowledge(self.reader.frame(name, week))
+        weeks = max(calc.spec.weeks_required for calc in calculations_of(name))
+        if self._replaced.isdisjoint(week.window(weeks)):
+            columns = [*calculations_of(name)[0].spec.output_columns, "calc_version"]
+            return self.reader.frame(name, week, columns)
+        return self.compute(name, week)
+
+    def compute(self, name: str, week: WeekKey | None = None) -> pd.DataFrame:
+        """Compute a table from its inputs, every version side by side, in the order of its key."""
+        week = week or self.week
+        parts = []
+        for calc in calculations_of(name):
+            inputs = {
+                table: self._input(table, week, calc.spec.weeks_required)
+                for table in calc.spec.input_tables
+            }
+            rows = calc.compute(week, inputs)
+            parts.append(rows.assign(calc_name=calc.spec.name, calc_version=calc.spec.version))
+        key = [column for column in table_named(name).key if column in parts[0]]
+        return pd.concat(parts, ignore_index=True).sort_values(key, ignore_index=True)
+
+    def _input(self, name: str, week: WeekKey, weeks: int) -> pd.DataFrame:
+        if weeks == 1:
+            return self.table(name, week)
+        window = [w for w in week.window(weeks) if w in self.revisions]
+        return pd.concat(
+            [
+                self.table(name, w).assign(weeks_back=(week.week_ending - w.week_ending).days // 7)
+                for w in window
+            ],
+            ignore_index=True,
+        )
+
+
+RAW_COLUMNS = (
+    "symbol",
+    "mpid",
+    "issue_name",
+    "product_type",
+    "share_volume",
+    "trade_count",
+)
+"""What calculations and rules need of raw."""
+
+
+def current_knowledge(snapshot: pd.DataFrame) -> pd.DataFrame:
+    """Return the newest row of each symbol, without those that a correction has removed."""
+    latest = snapshot.sort_values("as_of_date").drop_duplicates("symbol", keep="last")
+    return latest[~latest["is_removed"].astype(bool)]
+
+
+def view_of(known: Knowledge, status: SliceStatus, reason: str | None) -> SliceView:
+    """Return what the quality rules may look at; other weeks are read only if a rule asks."""
+    *before, last_week = known.week.window(CONTEXT_WEEKS)[:-1]
+    loaded = [w for w in (*before, last_week) if w in known.revisions]
+
+    def previous() -> pd.DataFrame | None:
+        rows = known.table("venue_volume", last_week) if last_week in loaded else None
+        return None if rows is None or rows.empty else rows
+
+    def recent_row_counts() -> tuple[int, ...]:
+        return tuple(count for w in loaded if (count := known.row_count("venue_volume", w)))
+
+    return SliceView(
+        week=known.week,
+        status=status,
+        reason=reason,
+        frames=known,
+        previous=previous,
+        recent_row_counts=recent_row_counts,
+        weeks_in_window=len(known.revisions),
+        intake=intake_of(known) if known.week in known.revisions else None,
+    )
+
+
+def intake_of(known: Knowledge) -> Intake:
+    """Return what became of the lines of the revision that is known."""
+    number = known.revisions[known.week].source_revision
+    reader = known.reader
+    record = next(
+        r for r in reader.records("revisions", known.week) if r["source_revision"] == number
+    )
+    codes = reader.frame("rejects", known.week, ["reason_code"], source_revision=number)
+    refused = codes.loc[codes["reason_code"] != RejectReason.EXACT_REPEAT.value, "reason_code"]
+    return Intake(
+        line_count=record["line_count"],
+        row_count=record["row_count"],
+        reject_count=record["reject_count"],
+        repeat_count=record["repeat_count"],
+        reasons={str(code): int(count) for code, count in refused.value_counts().items()},
+    )

@@ -1,0 +1,33 @@
+"""Judges what the store holds of a slice, whoever wrote it and whenever."""
+
+from collections.abc import Sequence
+
+from otc_assets.domain.quality import QualityCheckResult, Rule, Severity, SliceStatus
+from otc_assets.domain.rules import evaluate
+from otc_assets.domain.tables import Table
+from otc_assets.domain.weeks import WeekKey
+from otc_assets.operations.frames import Knowledge, view_of
+from otc_assets.operations.grading import verdicts_of
+from otc_assets.warehouse.store import RunIds, Warehouse
+
+
+def judge(
+    warehouse: Warehouse, table: Table, rules: Sequence[Rule], week: WeekKey, run: RunIds
+) -> list[QualityCheckResult]:
+    """Evaluate rules on the rows of one slice as they are in the store, and keep the verdicts."""
+    with warehouse.write(week, run) as writer:
+        manifest = writer.manifest(week) or {"row_counts": {}, "reason": None}
+        if table.name not in manifest["row_counts"]:
+            return [_not_computed(manifest["reason"] or "not since the last revision of raw")]
+        known = Knowledge(writer, week)
+        view = view_of(known, SliceStatus(manifest["status"]), manifest["reason"])
+        results = evaluate(rules, view)
+        if view.intake:
+            renewed = {result.check_name for result in results}
+            kept = [v for v in verdicts_of(writer, week, table.name) if v.check_name not in renewed]
+            writer.save_verdicts(table.name, [*kept, *results])
+        return results
+
+
+def _not_computed(reason: str) -> QualityCheckResult:
+    return QualityCheckResult("slice_is_computed", False, Severity.ERROR, False, {"reason": reason})

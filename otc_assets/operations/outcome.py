@@ -1,0 +1,27 @@
+"""What became of one table of one slice."""
+
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from otc_assets.domain.quality import QualityCheckResult, SliceStatus
+from otc_assets.domain.revisions import IngestionResult
+from otc_assets.domain.weeks import WeekKey
+
+
+@dataclass
+class SliceOutcome:
+    """One table of one slice after it was written, or why it was not."""
+
+    week: WeekKey
+    table: str
+    status: SliceStatus
+    rows: pd.DataFrame
+    """What the slice now has in the table."""
+    reason: str | None = None
+    """Why the slice has no content, or why the table was not computed."""
+    verdicts: list[QualityCheckResult] = field(default_factory=list)
+    results: list[IngestionResult] = field(default_factory=list)
+    """For raw: what became of each file."""
+    written: bool = True
+    """False if the table was left as it was."""

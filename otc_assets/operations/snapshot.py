@@ -1,0 +1,101 @@
+"""The history of what was known of a slice: one set of rows for each day that changed it.
+
+It is computed from raw, which keeps every revision, and never from the snapshot itself. So it does
+not depend on the order in which files arrived, and a second run gives the same rows.
+"""
+
+from collections.abc import Iterable
+from datetime import date
+from typing import Any
+
+import pandas as pd
+
+from otc_assets.calculations.research_snapshot import METRICS, research_snapshot
+from otc_assets.domain.quality import Quality
+from otc_assets.domain.revisions import Revision
+from otc_assets.operations.frames import CONTEXT_WEEKS, Knowledge
+from otc_assets.operations.grading import quality_then
+from otc_assets.warehouse.store import SliceReader
+
+SNAPSHOT = research_snapshot.spec.output_table
+
+COMPARED = [column.name for column in METRICS if column.name != "symbol"] + ["has_rolling_data"]
+"""A day on which none of these changes for a symbol is no new knowledge of it."""
+
+
+def snapshot_history(
+    reader: SliceReader, known: Knowledge, quality: Quality | None
+) -> pd.DataFrame:
+    """Return the snapshot rows of a slice for every day on which knowledge of it changed.
+
+    The first day has a row for each symbol, a later one for each symbol that changed; a symbol that
+    a correction took out has a row that says so (`is_removed`).
+
+    Args:
+        reader: the store.
+        known: the slice as it is known now, with its snapshot computed.
+        quality: its grade now.
+
+    """
+    revisions = [
+        r for rs in reader.revisions(known.week.window(CONTEXT_WEEKS)).values() for r in rs
+    ]
+    own = reader.revisions([known.week])[known.week]
+    days = days_of_knowledge(own, revisions)
+    before, parts = None, []
+    for day in days:
+        then = known if day == days[-1] else Knowledge(reader, known.week, day)
+        standing = quality if then is known else quality_then(then)
+        rows = then[SNAPSHOT] if then is known else then.compute(SNAPSHOT)
+        parts.append(_changes(before, rows).assign(**_standing(then, day, revisions, standing)))
+        before = rows
+    return pd.concat(parts, ignore_index=True).sort_values(
+        ["symbol", "as_of_date"], ignore_index=True
+    )
+
+
+def days_of_knowledge(own: Iterable[Revision], context: Iterable[Revision]) -> list[date]:
+    """Return the days on which something that a slice is computed from became public.
+
+    From its own first publication on; ``context`` are the revisions of all weeks of its window.
+    """
+    first = min(revision.revision_date for revision in own)
+    return sorted({first} | {r.revision_date for r in context if r.revision_date > first})
+
+
+def _standing(
+    then: Knowledge, day: date, revisions: Iterable[Revision], quality: Quality | None
+) -> dict[str, Any]:
+    sources = {r.as_of_source for r in revisions if r.revision_date == day}
+    return {
+        "as_of_date": day,
+        "as_of_source": next(s for s in ("captured", "calendar", "finra") if s in sources),
+        "source_revision": then.revisions[then.week].source_revision,
+        "quality_score": quality.score if quality else None,
+        "quality_grade": quality.grade if quality else None,
+        "quality_status": quality.status if quality else None,
+    }
+
+
+def _changes(before: pd.DataFrame | None, after: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of ``after`` that differ from ``before``, and one for each symbol gone."""
+    if before is None:
+        return after
+    old, new = before.set_index("symbol")[COMPARED], after.set_index("symbol")[COMPARED]
+    old_of_new = old.reindex(new.index)
+    same = ((new == old_of_new).fillna(False) | (new.isna() & old_of_new.isna())).all(axis=1)
+    known_before = new.index.isin(old.index)
+    changed = after[~(same.to_numpy(dtype=bool) & known_before)]
+    gone = old.index.difference(new.index)
+    removed = (
+        after.iloc[:0]
+        .reindex(range(len(gone)))
+        .assign(
+            symbol=gone,
+            is_removed=True,
+            has_rolling_data=False,
+            calc_name=research_snapshot.spec.name,
+            calc_version=research_snapshot.spec.version,
+        )
+    )
+    return pd.concat([changed, removed], ignore_index=True) if len(gone) else changed

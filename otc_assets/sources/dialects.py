@@ -1,0 +1,238 @@
+"""The dialects in which FINRA's weekly files come; here their columns get our names.
+
+A dialect is recognised by its header alone. Every value stays text until it has been judged line
+by line (`otc_assets.domain.rejects`).
+"""
+
+import csv
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from otc_assets.domain.rejects import RejectReason
+from otc_assets.domain.tiers import Tier
+from otc_assets.sources.errors import SourceError
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """One form of file: its delimiter, and what its columns are called here."""
+
+    name: str
+    delimiter: str
+    renames: dict[str, str]
+    """The source's column to ours."""
+    optional: frozenset[str] = frozenset()
+    """Source columns that a file may lack."""
+
+    def recognises(self, header: list[str]) -> bool:
+        """Tell whether a header has every column that this dialect needs."""
+        return set(self.renames) - self.optional <= set(header)
+
+
+FINRA_DOWNLOAD = Dialect(
+    "FINRA download",
+    "|",
+    {
+        "tierDescription": "tier",
+        "issueSymbolIdentifier": "symbol",
+        "issueName": "issue_name",
+        "marketParticipantName": "venue_name",
+        "MPID": "mpid",
+        "totalWeeklyShareQuantity": "share_volume",
+        "totalWeeklyTradeCount": "trade_count",
+        "lastUpdateDate": "revision_date",
+        "weekStartDate": "week_start",
+    },
+    frozenset({"weekStartDate"}),
+)
+
+QUERY_API = Dialect(
+    "FINRA Query API (weeklySummary)",
+    ",",
+    {
+        **FINRA_DOWNLOAD.renames,
+        "productTypeCode": "product_type",
+        "summaryTypeCode": "summary_type",
+        "initialPublishedDate": "publication_date",
+    },
+    frozenset({"productTypeCode", "initialPublishedDate"}),
+)
+
+SIMPLE_PSV = Dialect(
+    "simple PSV",
+    "|",
+    {
+        "WeekEnding": "week_ending",
+        "Tier": "tier",
+        "Symbol": "symbol",
+        "MPID": "mpid",
+        "TotalShares": "share_volume",
+        "TotalTrades": "trade_count",
+    },
+)
+
+DIALECTS = (QUERY_API, FINRA_DOWNLOAD, SIMPLE_PSV)
+
+TIER_ALIASES = {
+    "T1": Tier.NMS_TIER_1,
+    "T2": Tier.NMS_TIER_2,
+    "OTCE": Tier.OTC,
+    "NMS_TIER_1": Tier.NMS_TIER_1,
+    "NMS_TIER_2": Tier.NMS_TIER_2,
+}
+"""Other spellings that sources use; nothing past the parser accepts them."""
+
+
+@dataclass(frozen=True)
+class Lines:
+    """The data lines of a file, all values text: one row per line with the header's fields."""
+
+    dialect: Dialect
+    rows: pd.DataFrame
+    """Our column names, line_number and raw_line."""
+    malformed: pd.DataFrame
+    """line_number, reason_code and raw_line of the lines with other fields than the header."""
+
+    @property
+    def count(self) -> int:
+        """All data lines, good or not."""
+        return len(self.rows) + len(self.malformed)
+
+
+def read_lines(name: str, data: bytes, *, strict: bool = True) -> Lines:
+    """Split a file into lines of a known dialect.
+
+    Args:
+        name: the file, for messages.
+        data: its bytes.
+        strict: refuse bytes that are no UTF-8 and a last line that is cut off. Without it, the
+            content is read as far as it goes, which is enough to tell which slice it is of.
+
+    Raises:
+        SourceError: empty, header only, no text, no UTF-8, truncated, or of no known dialect.
+
+    """
+    text = _decode(name, data, strict=strict)
+    if text.lstrip()[:1] in ("[", "{"):
+        return _from_json(name, text)
+    lines = text.replace("\r\n", "\n").split("\n")
+    delimiter = "|" if "|" in lines[0] else ","
+    header = _fields([lines[0]], delimiter)[0]
+    dialect = next((d for d in DIALECTS if d.recognises(header)), None)
+    if dialect is None:
+        raise SourceError(name, _unknown(header), line=1)
+    numbers = [n for n, line in enumerate(lines[1:], start=2) if line.strip()]
+    if not numbers:
+        raise SourceError(name, "has a header and no rows", line=1)
+    kept = [lines[n - 1] for n in numbers]
+    fields = _fields(kept, delimiter)
+    whole = [len(f) == len(header) for f in fields]
+    if strict and not whole[-1] and lines[-1]:
+        raise SourceError(name, f"{_CUT}: {kept[-1][:80]!r}", line=numbers[-1])
+    good = [f for f, ok in zip(fields, whole, strict=True) if ok]
+    columns = list(zip(*good, strict=True)) if good else [()] * len(header)
+    rows = pd.DataFrame(
+        {
+            dialect.renames[source]: pd.Series(values, dtype="str")
+            for source, values in zip(header, columns, strict=True)
+            if source in dialect.renames
+        }
+    )
+    table = pd.DataFrame({"line_number": numbers, "raw_line": kept, "ok": whole})
+    return _lines(dialect, rows, table)
+
+
+_CUT = (
+    "the file is truncated: its last line is cut off and has no newline; "
+    "download it again (nothing of it was stored)"
+)
+
+
+def cut_off(name: str, data: bytes, last: "pd.Series[Any]") -> SourceError | None:
+    """Return the error if the last line has all fields, but its last one was cut short.
+
+    ``last`` is that line's row in rejects: only a line that is refused for its date can be one.
+    """
+    if data.endswith(b"\n") or last["reason_code"] != RejectReason.INVALID_DATE:
+        return None
+    return SourceError(name, f"{_CUT}: {last['raw_line'][:80]!r}", line=last["line_number"])
+
+
+def _decode(name: str, data: bytes, *, strict: bool) -> str:
+    if not data.strip():
+        raise SourceError(name, "is empty")
+    try:
+        text = data.decode("utf-8-sig", errors="strict" if strict else "replace")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        value = data[error.start : error.end].hex(" ")
+        raise SourceError(
+            name, f"is not UTF-8: byte {value}; save it as UTF-8", line=line
+        ) from None
+    if strict and "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise SourceError(name, "is no text file: it holds a NUL byte", line=line)
+    return text
+
+
+def _fields(lines: list[str], delimiter: str) -> list[list[str]]:
+    if delimiter == "|":  # FINRA quotes nothing: a quotation mark is part of a name
+        return [line.split("|") for line in lines]
+    return list(csv.reader(lines))
+
+
+def _unknown(header: list[str]) -> str:
+    missing = min((set(d.renames) - d.optional - set(header) for d in DIALECTS), key=len)
+    known = ", ".join(d.name for d in DIALECTS)
+    near = f"; lacks {', '.join(sorted(missing))}" if len(missing) <= 3 else ""
+    return f"is of no known dialect ({known}){near}; its header is {'|'.join(header)[:120]!r}"
+
+
+def _lines(dialect: Dialect, rows: pd.DataFrame, table: pd.DataFrame) -> Lines:
+    """Join values and lines; ``table`` has line_number, raw_line and ok for every line."""
+    good = table[table["ok"]].reset_index(drop=True)
+    rows = rows.assign(line_number=good["line_number"], raw_line=good["raw_line"])
+    if "tier" in rows:
+        rows["tier"] = rows["tier"].replace(TIER_ALIASES)
+    malformed = table[~table["ok"]].assign(reason_code=RejectReason.MALFORMED_LINE.value)
+    return Lines(dialect, rows, malformed[["line_number", "reason_code", "raw_line"]])
+
+
+def _from_json(name: str, text: str) -> Lines:
+    """Read the Query API's array of flat objects; the line number is the record's."""
+    try:
+        records = json.loads(text, parse_float=str, parse_int=str)
+    except json.JSONDecodeError as error:
+        reason = f"is no whole JSON document ({error.msg}); download it again"
+        raise SourceError(name, reason, line=error.lineno) from None
+    if not isinstance(records, list):
+        raise SourceError(name, "is no JSON array of records", line=1)
+    if not records:
+        raise SourceError(name, "is an empty JSON array")
+    whole = [isinstance(record, dict) for record in records]
+    objects = [record for record in records if isinstance(record, dict)]
+    header = sorted({key for record in objects for key in record})
+    if not QUERY_API.recognises(header):
+        raise SourceError(name, _unknown(header), line=1)
+    rows = pd.DataFrame(
+        {
+            ours: pd.Series([_json_text(record.get(source)) for record in objects], dtype="str")
+            for source, ours in QUERY_API.renames.items()
+            if source in header
+        }
+    )
+    table = pd.DataFrame(
+        {
+            "line_number": range(1, len(records) + 1),
+            "raw_line": [json.dumps(record, ensure_ascii=False) for record in records],
+            "ok": whole,
+        }
+    )
+    return _lines(QUERY_API, rows, table)
+
+
+def _json_text(value: object) -> str:
+    return "" if value is None else str(value)

@@ -1,0 +1,9 @@
+"""The one error of this layer."""
+
+
+class SourceError(Exception):
+    """A file that cannot be taken; the message names the file, the line and what to do."""
+
+    def __init__(self, file: str, reason: str, line: int | None = None) -> None:
+        """Say that ``file``, at ``line`` if it is known, cannot be taken for ``reason``."""
+        super().__init__(f"{file}, line {line}: {reason}" if line else f"{file}: {reason}")

@@ -1,0 +1,146 @@
+"""A folder of source files, local or at any address that fsspec knows, and its index by slice."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import date
+
+from upath import UPath
+
+from otc_assets.domain.weeks import WeekKey
+from otc_assets.sources.archive import archived_on
+from otc_assets.sources.dialects import read_lines
+from otc_assets.sources.errors import SourceError
+from otc_assets.sources.resolve import NameHint, hint_of, resolve
+
+SUFFIXES = {".csv", ".psv", ".txt", ".json"}
+MAX_BYTES = 256 * 2**20
+"""FINRA's largest week of one tier is below 30 MB: a file beyond this is something else."""
+SAMPLE_WHOLE = 2**20
+"""Files up to this size are read whole to tell their slice; of larger ones, parts."""
+SAMPLE_PARTS, SAMPLE_PART = 16, 2**16
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """One file of the folder, and which slice it is of or why that cannot be told."""
+
+    path: UPath
+    size: int
+    week: WeekKey | None = None
+    error: SourceError | None = None
+
+    @property
+    def name(self) -> str:
+        """The file's own name, which tells a week and goes into lineage."""
+        return self.path.name
+
+    @property
+    def hint(self) -> NameHint:
+        """What the name alone says."""
+        return hint_of(self.name)
+
+    @property
+    def known_on(self) -> date | None:
+        """The day from which its content was known, where it lies in an archive of ours."""
+        return archived_on(self.path)
+
+    def read(self) -> bytes:
+        """Return the bytes.
+
+        Raises:
+            SourceError: larger than `MAX_BYTES`, or it cannot be read.
+
+        """
+        if self.size > MAX_BYTES:
+            raise SourceError(
+                self.name,
+                f"is {self.size:,} bytes; no week of FINRA's has over {MAX_BYTES:,}: split it "
+                "into one file per (tier, week)",
+            )
+        try:
+            return self.path.read_bytes()
+        except OSError as error:
+            raise SourceError(self.name, f"cannot be read: {error}") from error
+
+
+class SourceIndex:
+    """Which files there are for which slice."""
+
+    def __init__(self, files: Iterable[SourceFile]) -> None:
+        """Index ``files``."""
+        self.placed: dict[WeekKey, list[SourceFile]] = {}
+        self.unplaced: list[SourceFile] = []
+        for file in sorted(files, key=lambda f: str(f.path)):
+            if file.week is None:
+                self.unplaced.append(file)
+            else:
+                self.placed.setdefault(file.week, []).append(file)
+
+    def files_of(self, week: WeekKey) -> list[SourceFile]:
+        """Return the files of a slice, among them those that are broken but named for it.
+
+        A broken file whose name tells the week, and not the tier, counts for each tier of that
+        week that has no other file.
+        """
+        placed = self.placed.get(week, [])
+        broken = [f for f in self.unplaced if f.hint.fits(week)]
+        return [*placed, *(f for f in broken if f.hint.tier or not placed)]
+
+    def strays(self) -> list[SourceFile]:
+        """Return the files that cannot be placed at all: neither rows nor name tell a week."""
+        return [f for f in self.unplaced if f.hint.week_ending is None]
+
+
+class FileSource:
+    """A folder of files in FINRA's dialects, sub-folders included."""
+
+    name = "files"
+
+    def __init__(self, url: str) -> None:
+        """Read from the folder at ``url`` (a path, or an address such as ``s3://bucket/prefix``)."""
+        self.root = UPath(url)
+        self._seen: dict[tuple[str, int, float], SourceFile] = {}
+
+    def index(self, today: date) -> SourceIndex:
+        """Look through the folder. A file that has not changed is not read again.
+
+        Raises:
+            SourceError: there is no such folder.
+
+        """
+        if not self.root.is_dir():
+            raise SourceError(str(self.root), "there is no such folder; set OTC_SOURCE_URL")
+        return SourceIndex(
+            self._place(path, today)
+            for path in self.root.rglob("*")
+            if path.suffix.lower() in SUFFIXES and path.is_file()
+        )
+
+    def _place(self, path: UPath, today: date) -> SourceFile:
+        stat = path.stat()
+        seen = (str(path), stat.st_size, stat.st_mtime)
+        if seen not in self._seen:
+            self._seen[seen] = _placed(SourceFile(path, stat.st_size), today)
+        return self._seen[seen]
+
+
+def _placed(file: SourceFile, today: date) -> SourceFile:
+    try:
+        lines = read_lines(file.name, _sample(file), strict=False)
+        return replace(file, week=resolve(file.name, lines, today))
+    except SourceError as error:
+        return replace(file, error=error)
+    except OSError as error:
+        return replace(file, error=SourceError(file.name, f"cannot be read: {error}"))
+
+
+def _sample(file: SourceFile) -> bytes:
+    """Return the file, or if it is large its start and whole lines from all over it."""
+    if file.size <= SAMPLE_WHOLE or (file.path.suffix == ".json" and file.size <= MAX_BYTES):
+        return file.path.read_bytes()
+    with file.path.open("rb") as stream:
+        parts = [stream.read(SAMPLE_PART).rpartition(b"\n")[0]]
+        for part in range(1, SAMPLE_PARTS):
+            stream.seek(part * (file.size - SAMPLE_PART) // (SAMPLE_PARTS - 1))
+            parts.append(stream.read(SAMPLE_PART).partition(b"\n")[2].rpartition(b"\n")[0])
+    return b"\n".join(parts)

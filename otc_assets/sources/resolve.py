@@ -1,0 +1,146 @@
+"""Which slice a file is of: its tier and its week, told from its name and its rows.
+
+``lastUpdateDate`` is a publication or correction date, never the week. The week is, in this order:
+a week in the file's name (``week_2025-12-26``); a week column; the most frequent
+``lastUpdateDate``, taken as a publication date and run backwards through FINRA's calendar.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import pandas as pd
+
+from otc_assets.domain.calendar import week_published_on
+from otc_assets.domain.tiers import Tier
+from otc_assets.domain.weeks import WeekKey, validated_week_ending
+from otc_assets.sources.dialects import Lines
+from otc_assets.sources.errors import SourceError
+
+_WEEK = re.compile(r"week_(\d{4}-\d{2}-\d{2})")
+_TIER_AND_DATE = re.compile(r"(tier_?1|tier_?2|otc)_(\d{8})", re.IGNORECASE)
+_TIER_NAMES = {"tier1": Tier.NMS_TIER_1, "tier2": Tier.NMS_TIER_2, "otc": Tier.OTC}
+
+
+@dataclass(frozen=True)
+class NameHint:
+    """What a file's name says of its slice."""
+
+    tier: Tier | None = None
+    week_ending: date | None = None
+    named_week: bool = False
+    """The week stands in the name itself, and does not come from a publication date in it."""
+
+    def fits(self, week: WeekKey) -> bool:
+        """Tell whether a file of this name may be meant for ``week``."""
+        return self.week_ending == week.week_ending and self.tier in (None, week.tier)
+
+
+def hint_of(name: str) -> NameHint:
+    """Read ``week_2025-12-26`` or ``tier1_20251215`` (tier and publication date) in a name."""
+    tier, week_ending, named = None, None, False
+    if match := _TIER_AND_DATE.search(name):
+        tier = _TIER_NAMES[match[1].lower().replace("_", "")]
+        week_ending = _published(tier, match[2])
+    if match := _WEEK.search(name):
+        week_ending, named = _date(match[1]), True
+    return NameHint(tier, week_ending, named)
+
+
+def _published(tier: Tier, digits: str) -> date | None:
+    day = _date(f"{digits[:4]}-{digits[4:6]}-{digits[6:]}")
+    try:
+        return week_published_on(tier, day).week_ending if day else None
+    except ValueError:  # the date of a correction
+        return None
+
+
+def _date(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def resolve(name: str, lines: Lines, today: date) -> WeekKey:
+    """Return the slice that a file is of.
+
+    Raises:
+        SourceError: no tier or week can be told, several are mixed, or name and rows disagree.
+
+    """
+    hint = hint_of(name)
+    tier = _tier(name, lines.rows)
+    if hint.tier not in (None, tier):
+        line = int(lines.rows["line_number"].iloc[0])
+        raise SourceError(name, f"its name says {hint.tier}, its rows say {tier}", line=line)
+    week = _week_of_rows(name, lines.rows, today)
+    if hint.named_week:
+        if hint.week_ending is None:
+            raise SourceError(name, "the week in its name is no date")
+        if week not in (None, hint.week_ending):
+            line = int(lines.rows["line_number"].iloc[0])
+            reason = f"its name says week {hint.week_ending}, its rows say {week}"
+            raise SourceError(name, reason, line=line)
+        week = hint.week_ending
+    if week is None:
+        return _week_of_publication(name, lines.rows, tier)
+    try:
+        return WeekKey(tier, validated_week_ending(week))
+    except ValueError as error:
+        raise SourceError(name, str(error)) from None
+
+
+def _tier(name: str, rows: pd.DataFrame) -> Tier:
+    known = rows[rows["tier"].isin(list(Tier))]
+    if known.empty:
+        value = rows["tier"].iloc[0] if len(rows) else ""
+        line = int(rows["line_number"].iloc[0]) if len(rows) else 2
+        raise SourceError(name, f"unknown tier {value!r}; known: {', '.join(Tier)}", line=line)
+    tier = Tier(known["tier"].mode().iloc[0])
+    _refuse_mixed(name, known, known["tier"] != tier, "tier", str(tier))
+    return tier
+
+
+def _refuse_mixed(
+    name: str, rows: pd.DataFrame, other: "pd.Series[bool]", column: str, usual: str
+) -> None:
+    if not other.any():
+        return
+    first = rows[other].iloc[0]
+    raise SourceError(
+        name,
+        f"mixes several slices: {column} {first[column]!r} where the other rows have {usual!r}; "
+        "give each (tier, week) a file of its own",
+        line=int(first["line_number"]),
+    )
+
+
+def _week_of_rows(name: str, rows: pd.DataFrame, today: date) -> date | None:
+    """Return the week that the rows themselves tell; single bad dates are for the line's judge."""
+    column = next((c for c in ("week_ending", "week_start") if c in rows), None)
+    if column is None:
+        return None
+    offset = timedelta(days=4 if column == "week_start" else 0)
+    weeks = {text: day + offset for text in rows[column].unique() if (day := _date(text))}
+    known = rows[rows[column].isin(list(weeks))]
+    if known.empty:
+        raise SourceError(name, f"no row has a date in {column}", line=2)
+    usual = known[column].mode().iloc[0]
+    past = known[column].isin([text for text, week in weeks.items() if week <= today])
+    _refuse_mixed(name, known, past & (known[column] != usual), column, usual)
+    return weeks[usual]
+
+
+def _week_of_publication(name: str, rows: pd.DataFrame, tier: Tier) -> WeekKey:
+    days = rows.loc[rows["tier"] == tier, "revision_date"]
+    day = _date(days.mode().iloc[0])
+    if day is None:
+        raise SourceError(name, f"lastUpdateDate {days.mode().iloc[0]!r} is no date", line=2)
+    try:
+        return week_published_on(tier, day)
+    except ValueError as error:
+        reason = (
+            f"the week cannot be told from lastUpdateDate: {error}; name the file week_<Friday>"
+        )
+        raise SourceError(name, reason) from None

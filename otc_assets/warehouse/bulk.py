@@ -1,0 +1,180 @@
+"""Bulk writes and reads of frames by the drivers' own fast paths.
+
+The one place where a quantity in millionths of a share becomes a number in the database and back.
+"""
+
+import io
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from itertools import repeat
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import sqlalchemy as sa
+
+from otc_assets.domain.shares import MILLIONTHS, format_shares
+from otc_assets.domain.tables import ColumnType, Table
+
+Constant = str | int | date | datetime | None
+
+
+def insert_frame(
+    connection: sa.Connection, table: Table, frame: pd.DataFrame, constants: dict[str, Constant]
+) -> None:
+    """Insert every row of ``frame``; ``constants`` are columns with one value for all of them.
+
+    Raises:
+        ValueError: a column of the table is neither in the frame nor among the constants.
+
+    """
+    names = [column.name for column in table.columns]
+    if unknown := set(names) - set(frame.columns) - set(constants):
+        raise ValueError(f"{table.name}: no value for {', '.join(sorted(unknown))}")
+    if frame.empty:
+        return
+    if connection.dialect.name == "postgresql":
+        _copy(connection, table, frame, constants)
+    else:
+        _executemany(connection, table, frame, constants)
+
+
+def _executemany(
+    connection: sa.Connection, table: Table, frame: pd.DataFrame, constants: dict[str, Constant]
+) -> None:
+    columns: list[Any] = []
+    for column in table.columns:
+        if column.name in frame:
+            columns.append(_sqlite_values(frame[column.name], column.type))
+        else:
+            columns.append(repeat(sqlite_value(constants[column.name])))
+    names = ", ".join(column.name for column in table.columns)
+    marks = ", ".join("?" * len(columns))
+    driver = connection.connection.driver_connection
+    assert driver is not None
+    driver.executemany(
+        f"INSERT INTO {table.name} ({names}) VALUES ({marks})",
+        zip(*columns, strict=False),
+    )
+
+
+def sqlite_value(value: Constant) -> Constant:
+    """Return a date or time in the text form in which SQLAlchemy keeps it in SQLite."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+    return value.isoformat() if isinstance(value, date) else value
+
+
+def _sqlite_values(values: "pd.Series[Any]", kind: ColumnType) -> list[Any]:
+    if kind is ColumnType.SHARES:
+        return _numbers(values)
+    if values.isna().any():
+        return values.astype(object).where(values.notna(), None).tolist()
+    return values.tolist()
+
+
+def _numbers(values: "pd.Series[Any]") -> list[Any]:
+    """Return quantities in shares: whole ones as int, which stay whole in SQLite."""
+    if values.isna().any():
+        return [None if pd.isna(v) else int(v) / MILLIONTHS for v in values]
+    if (values % MILLIONTHS == 0).all():
+        return list((values // MILLIONTHS).tolist())
+    return [v // MILLIONTHS if v % MILLIONTHS == 0 else v / MILLIONTHS for v in values.tolist()]
+
+
+def _copy(
+    connection: sa.Connection, table: Table, frame: pd.DataFrame, constants: dict[str, Constant]
+) -> None:
+    out: dict[str, Any] = {}
+    for column in table.columns:
+        name = column.name
+        if name not in frame:
+            out[name] = _constant_text(constants[name])
+        elif column.type is ColumnType.SHARES:
+            out[name] = _decimal_text(frame[name])
+        elif column.type is ColumnType.HASH:
+            out[name] = [rf"\x{value.hex()}" for value in frame[name]]
+        elif column.type is ColumnType.COUNT and frame[name].dtype.kind == "f":
+            out[name] = frame[name].astype("Int64")
+        else:
+            out[name] = frame[name]
+    buffer = io.StringIO()
+    pd.DataFrame(out, index=frame.index).to_csv(buffer, header=False, index=False)
+    driver = connection.connection.driver_connection
+    assert driver is not None
+    names = ", ".join(out)
+    with (
+        driver.cursor() as cursor,
+        cursor.copy(f"COPY {table.name} ({names}) FROM STDIN (FORMAT csv)") as copy,
+    ):
+        copy.write(buffer.getvalue())
+
+
+def _constant_text(value: Constant) -> Constant:
+    return value.isoformat() if isinstance(value, date) else value
+
+
+def _decimal_text(values: "pd.Series[Any]") -> Any:
+    if values.notna().all() and (values % MILLIONTHS == 0).all():
+        return values // MILLIONTHS
+    return [None if pd.isna(v) else format_shares(v) for v in values]
+
+
+def select_frame(
+    connection: sa.Connection,
+    table: Table,
+    sql_table: sa.Table,
+    columns: Sequence[str],
+    *where: sa.ColumnElement[bool],
+    order_by: Sequence[str] = (),
+) -> pd.DataFrame:
+    """Read columns of a table into a frame, with the types that `insert_frame` takes."""
+    exact = connection.dialect.name == "postgresql"
+    expressions = [_expression(sql_table.c[name], table, name, exact=exact) for name in columns]
+    query = sa.select(*expressions).where(*where).order_by(*(sql_table.c[n] for n in order_by))
+    rows = connection.execute(query).all()
+    values = list(zip(*rows, strict=True)) if rows else [()] * len(columns)
+    return pd.DataFrame(
+        {
+            name: _typed(column, table.column(name).type, exact=exact)
+            for name, column in zip(columns, values, strict=True)
+        }
+    )
+
+
+def _expression(
+    column: sa.Column[Any], table: Table, name: str, *, exact: bool
+) -> sa.ColumnElement[Any]:
+    if table.column(name).type is ColumnType.SHARES and exact:
+        return sa.cast(column * MILLIONTHS, sa.BigInteger).label(name)
+    return column
+
+
+def _typed(values: Sequence[Any], kind: ColumnType, *, exact: bool) -> "pd.Series[Any]":
+    if kind is ColumnType.SHARES and not exact:
+        return _millionths(values)
+    if kind in (ColumnType.COUNT, ColumnType.SHARES):
+        missing = any(value is None for value in values)
+        return pd.Series(values, dtype="Int64" if missing else "int64")
+    if kind is ColumnType.NUMBER:
+        return pd.Series(values, dtype="float64")
+    if kind is ColumnType.FLAG:
+        return pd.Series(values, dtype="bool")
+    if kind is ColumnType.TEXT:
+        return pd.Series(values, dtype="str")
+    return pd.Series(values, dtype=object)
+
+
+def _millionths(values: Sequence[Any]) -> "pd.Series[Any]":
+    """Turn SQLite's numbers into millionths.
+
+    Exact for whole numbers, and for six decimals below 9e9: a double has no room for more.
+    """
+    if any(value is None for value in values):
+        return pd.Series(
+            [None if v is None else round(v * MILLIONTHS) for v in values], dtype="Int64"
+        )
+    numbers = np.array(values, dtype="float64")
+    whole = np.floor(numbers)
+    fraction = np.rint((numbers - whole) * MILLIONTHS)
+    return pd.Series(whole.astype("int64") * MILLIONTHS + fraction.astype("int64"))

@@ -1,0 +1,92 @@
+"""Brings a database to the schema of this version, by itself, on first use.
+
+Alembic's migrations carry every change to what exists. A calculation that is new in the code and
+has no table yet needs no migration: its table is created from its description.
+"""
+
+import sqlite3
+from datetime import date
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from otc_assets.warehouse.engine import write_transaction
+from otc_assets.warehouse.schema import POSTGRES_SCHEMA, metadata, partitioned_tables
+
+
+def alembic_config(connection: sa.Connection | None = None) -> Config:
+    """Return Alembic's configuration for the migrations in this package."""
+    config = Config()
+    config.set_main_option("script_location", "otc_assets:warehouse/migrations")
+    config.set_main_option("path_separator", "os")
+    if connection is not None:
+        config.attributes["connection"] = connection
+    return config
+
+
+def migrate(engine: sa.Engine, revision: str = "head") -> None:
+    """Run the migrations up to ``revision``, and create tables that are new. Safe to repeat.
+
+    Several processes may do it at once: one does the work, the others wait and find it done.
+    """
+    if engine.dialect.name == "sqlite":
+        _use_write_ahead_log(engine)
+    if revision == "head" and _is_current(engine):
+        return
+    with write_transaction(engine, "migrations") as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(sa.schema.CreateSchema(POSTGRES_SCHEMA, if_not_exists=True))
+        command.upgrade(alembic_config(connection), revision)
+        if revision == "head":
+            metadata().create_all(connection)
+
+
+def _use_write_ahead_log(engine: sa.Engine) -> None:
+    """Let readers and a writer work side by side; the file remembers it."""
+    connection = engine.raw_connection()
+    try:
+        driver = connection.driver_connection
+        assert isinstance(driver, sqlite3.Connection)
+        if driver.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+            driver.execute("PRAGMA journal_mode = WAL")
+    finally:
+        connection.close()
+
+
+def _is_current(engine: sa.Engine) -> bool:
+    head = ScriptDirectory.from_config(alembic_config()).get_current_head()
+    with engine.connect() as connection:
+        at_head = MigrationContext.configure(connection).get_current_revision() == head
+        return at_head and set(metadata().tables) <= set(sa.inspect(connection).get_table_names())
+
+
+def downgrade(engine: sa.Engine, revision: str) -> None:
+    """Take the migrations back to ``revision`` (``base``: all of them, with the data)."""
+    with write_transaction(engine, "migrations") as connection:
+        command.downgrade(alembic_config(connection), revision)
+
+
+def ensure_partitions(engine: sa.Engine, week_ending: date) -> None:
+    """Create the PostgreSQL partitions of the week's year where they are missing.
+
+    A partition is made beside its table and then attached, which, unlike creating it in place,
+    stops no reader or writer.
+    """
+    year = week_ending.year
+    names = {f"{table.name}_y{year}": table.name for table in partitioned_tables()}
+    with engine.connect() as connection:
+        missing = set(names) - set(sa.inspect(connection).get_table_names())
+    if not missing:
+        return
+    with write_transaction(engine, "migrations") as connection:
+        quoted = connection.dialect.identifier_preparer.quote
+        for name in sorted(missing - set(sa.inspect(connection).get_table_names())):
+            part, whole = quoted(name), quoted(names[name])
+            connection.exec_driver_sql(f"CREATE TABLE {part} (LIKE {whole} INCLUDING ALL)")
+            connection.exec_driver_sql(
+                f"ALTER TABLE {whole} ATTACH PARTITION {part} "
+                f"FOR VALUES FROM ('{year}-01-01') TO ('{year + 1}-01-01')"
+            )
