@@ -1,7 +1,7 @@
 """One asset for each table; all of them do their slices one by one, in one run."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import dagster as dg
@@ -12,7 +12,7 @@ from otc_assets.assets.platform import Platform, run_ids, today
 from otc_assets.calculations import calculations_of, output_tables
 from otc_assets.domain.tables import RAW, Table
 from otc_assets.domain.weeks import WeekKey
-from otc_assets.operations.derive import derive, later_weeks
+from otc_assets.operations.derive import derive, later_weeks, refresh
 from otc_assets.operations.intake import ingest
 from otc_assets.operations.outcome import SliceOutcome
 
@@ -55,7 +55,7 @@ def _raw_asset() -> dg.AssetsDefinition:
         def work(week: WeekKey) -> SliceOutcome:
             return ingest(warehouse, archive, index, week, run, day)
 
-        _each(context, RAW, work, [])
+        _each(context, RAW, work)
         return dg.MaterializeResult()
 
     definition: dg.AssetsDefinition = raw
@@ -84,19 +84,23 @@ def _derived_asset(table: Table) -> dg.AssetsDefinition:
         def work(week: WeekKey) -> SliceOutcome:
             return derive(warehouse, table.name, week, run)
 
-        _each(context, table, work, later_weeks(warehouse, table, requested))
+        _each(context, table, work)
+        for week in later_weeks(warehouse, table.name, requested):
+            if outcome := refresh(warehouse, table.name, week, run):
+                key, metadata = partition_key_of(week), slice_metadata(outcome)
+                event = dg.AssetMaterialization(table.name, partition=key, metadata=metadata)
+                context.log_event(event)
+                context.log.info(f"{table.name} {week}: refreshed, an earlier week has changed")
         return dg.MaterializeResult()
 
     definition: dg.AssetsDefinition = derived
     return definition
 
 
-def _each(
-    context: dg.AssetExecutionContext, table: Table, work: Work, later: Sequence[WeekKey]
-) -> None:
-    """Do each slice of the run, and the later ones that depend on them; tell the UI and the log."""
+def _each(context: dg.AssetExecutionContext, table: Table, work: Work) -> None:
+    """Do each slice of the run, oldest week first, and tell the UI and the log."""
     requested = [slice_of(key) for key in context.partition_keys]
-    slices = sorted({*requested, *later}, key=lambda week: (week.week_ending, week.tier))
+    slices = sorted(requested, key=lambda week: (week.week_ending, week.tier))
     started, rows = time.monotonic(), 0
     every = max(1, len(slices) // PROGRESS_LINES)
     for number, week in enumerate(slices, start=1):
@@ -106,11 +110,7 @@ def _each(
         if number == len(slices) and table is not RAW:
             # The UI reads the lineage of columns from the newest materialization: once is enough.
             metadata["dagster/column_lineage"] = column_lineage(table)
-        if week in later:
-            event = dg.AssetMaterialization(table.name, partition=key, metadata=metadata)
-            context.log_event(event)
-        else:
-            context.add_asset_metadata(metadata, partition_key=key)
+        context.add_asset_metadata(metadata, partition_key=key)
         if number % every == 0 or number == len(slices) or not outcome.written:
             rate = rows / max(time.monotonic() - started, 1e-9)
             note = "" if outcome.written and not outcome.reason else f": {outcome.reason}"

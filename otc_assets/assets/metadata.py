@@ -14,7 +14,8 @@ from otc_assets.warehouse.store import table_named
 PREVIEW_ROWS = 5
 VOLUMES = ("share_volume", "total_volume", "current_volume")
 TRADES = ("trade_count", "total_trades")
-NAMES = {"symbol": "top_symbol", "mpid": "top_venue"}
+NAMES = {"symbol": "symbol", "mpid": "venue"}
+"""Columns that name something, and what the UI calls it."""
 
 
 def column_schema(table: Table) -> dg.TableSchema:
@@ -68,17 +69,17 @@ def _totals(rows: pd.DataFrame) -> dict[str, Any]:
     totals: dict[str, Any] = {}
     for column in VOLUMES:
         if column in rows:
-            totals["shares"] = float(format_shares(int(rows[column].sum())))
+            totals["shares"] = format_shares(int(rows[column].sum()))
             for name, label in NAMES.items():
                 if name in rows:
-                    totals[label] = str(rows.groupby(name)[column].sum().idxmax())
+                    totals[f"top_{label}"] = str(rows.groupby(name)[column].sum().idxmax())
             break
     for column in TRADES:
         if column in rows:
             totals["trades"] = int(rows[column].sum())
-    for name in NAMES:
+    for name, label in NAMES.items():
         if name in rows:
-            totals[f"{name}s"] = int(rows[name].nunique())
+            totals[f"{label}s"] = int(rows[name].nunique())
     return totals
 
 

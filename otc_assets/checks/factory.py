@@ -22,6 +22,9 @@ from otc_assets.operations.judge import judge
 SOUND, USUAL = "rows_are_sound", "week_is_usual"
 GRAVE = (Severity.ERROR, Severity.CRITICAL)
 
+Verdicts = dict[str, list[QualityCheckResult]]
+"""The verdicts of a check's rules, by partition key."""
+
 
 def build_checks() -> list[dg.AssetChecksDefinition]:
     """Return the checks of every table that has rules of their kind."""
@@ -48,39 +51,66 @@ def _check(table: Table, name: str, rules: list[Rule]) -> dg.AssetChecksDefiniti
         description="\n".join(f"- {rule.name}: {rule.description}" for rule in rules),
     )
     def check(context: dg.AssetCheckExecutionContext, platform: Platform) -> Iterator[Any]:
-        # A result that covers a range leaves each of its partitions "planned" for ever: one
-        # evaluation for each partition closes them.
-        wrong: dict[str, str] = {}
-        all_failed: list[list[QualityCheckResult]] = []
-        for key in context.partition_keys:
-            verdicts = judge(platform.warehouse, table, rules, slice_of(key), run_ids(context.run))
-            failed = [verdict for verdict in verdicts if not verdict.passed]
-            all_failed += [failed] if failed else []
-            if grave := [verdict for verdict in failed if _stops_run(table, verdict)]:
-                wrong[key] = "; ".join(_sentence(verdict) for verdict in grave)
-            yield dg.AssetCheckEvaluation(
-                asset_key=dg.AssetKey(table.name),
-                check_name=name,
-                passed=not failed,
-                severity=_severity(failed),
-                metadata={v.check_name: _metadata(v) for v in verdicts},
-                partition=key,
-            )
-        worst = _severity([verdict for failed in all_failed for verdict in failed])
-        yield _summary(len(all_failed), worst, len(context.partition_keys))
-        if wrong and name == SOUND:
-            raise dg.Failure(
-                f"{len(wrong)} of {len(context.partition_keys)} partitions of {table.name} are "
-                "not sound:\n" + "\n".join(f"{key}: {why}" for key, why in wrong.items())
-            )
+        warehouse, run = platform.warehouse, run_ids(context.run)
+        verdicts = {
+            key: judge(warehouse, table, rules, slice_of(key), run)
+            for key in context.partition_keys
+        }
+        yield from _events(table, name, verdicts)
+        if name == SOUND:
+            _fail_run_if_unsound(table, verdicts)
 
     return check
 
 
-def _stops_run(table: Table, verdict: QualityCheckResult) -> bool:
-    """Tell whether the run must end as failed; a refused file counts once, for raw."""
-    about_raw = verdict.check_name == PRESENCE.name and table is not RAW
-    return verdict.severity in GRAVE and not about_raw
+def _events(table: Table, name: str, verdicts: Verdicts) -> Iterator[Any]:
+    """Give one result; in a range, an evaluation for each partition before it.
+
+    A result alone covers a range without its partitions, which then stay "planned" for ever.
+    """
+    if len(verdicts) == 1:
+        yield dg.AssetCheckResult(**_standing(next(iter(verdicts.values()))))
+        return
+    for key, of_slice in verdicts.items():
+        yield dg.AssetCheckEvaluation(
+            asset_key=dg.AssetKey(table.name),
+            check_name=name,
+            partition=key,
+            **_standing(of_slice),
+        )
+    failed = [of_slice for of_slice in verdicts.values() if _unexpected(of_slice)]
+    yield dg.AssetCheckResult(
+        passed=not failed,
+        severity=_severity([verdict for of_slice in failed for verdict in of_slice]),
+        metadata={"partitions": len(verdicts), "partitions_failed": len(failed)},
+    )
+
+
+def _fail_run_if_unsound(table: Table, verdicts: Verdicts) -> None:
+    """End the run as failed, naming each bad partition; the good ones have gone on to the end.
+
+    A refused file counts once, for raw, and not for each table that it has left empty.
+    """
+    wrong = []
+    for key, of_slice in verdicts.items():
+        grave = [v for v in _unexpected(of_slice) if v.severity in GRAVE]
+        mine = [v for v in grave if table is RAW or v.check_name != PRESENCE.name]
+        wrong += [f"{key}: {verdict.check_name}: {_reason(verdict)}" for verdict in mine]
+    if wrong:
+        raise dg.Failure(f"{table.name} is not sound in:\n" + "\n".join(wrong))
+
+
+def _unexpected(verdicts: list[QualityCheckResult]) -> list[QualityCheckResult]:
+    return [verdict for verdict in verdicts if not verdict.passed and not verdict.is_expected]
+
+
+def _standing(verdicts: list[QualityCheckResult]) -> dict[str, Any]:
+    failed = _unexpected(verdicts)
+    return {
+        "passed": not failed,
+        "severity": _severity(failed),
+        "metadata": {verdict.check_name: _metadata(verdict) for verdict in verdicts},
+    }
 
 
 def _severity(failed: list[QualityCheckResult]) -> dg.AssetCheckSeverity:
@@ -88,20 +118,11 @@ def _severity(failed: list[QualityCheckResult]) -> dg.AssetCheckSeverity:
     return dg.AssetCheckSeverity.ERROR if grave else dg.AssetCheckSeverity.WARN
 
 
-def _sentence(verdict: QualityCheckResult) -> str:
-    return f"{verdict.check_name}: {verdict.details.get('reason', verdict.details)}"
+def _reason(verdict: QualityCheckResult) -> str:
+    return str(verdict.details.get("reason", verdict.details))
 
 
 def _metadata(verdict: QualityCheckResult) -> dg.JsonMetadataValue:
-    standing = "holds" if verdict.passed else f"does not hold ({verdict.severity})"
+    holds = "holds" if verdict.passed else f"does not hold ({verdict.severity})"
     expected = {"expected": True} if verdict.is_expected else {}
-    return dg.MetadataValue.json({"verdict": standing, **expected, **verdict.details})
-
-
-def _summary(failed: int, worst: dg.AssetCheckSeverity, partitions: int) -> dg.AssetCheckResult:
-    """Return the one result that stands for the whole range."""
-    return dg.AssetCheckResult(
-        passed=failed == 0,
-        severity=worst,
-        metadata={"partitions": partitions, "partitions_failed": failed},
-    )
+    return dg.MetadataValue.json({"verdict": holds, **expected, **verdict.details})

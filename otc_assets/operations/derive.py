@@ -7,10 +7,9 @@ import pandas as pd
 from otc_assets.calculations import calculations_of, output_tables
 from otc_assets.domain.quality import QualityCheckResult, Rule, SliceStatus
 from otc_assets.domain.rules import evaluate, rules_of
-from otc_assets.domain.tables import Table
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.operations.frames import Knowledge, view_of
-from otc_assets.operations.grading import refresh_comparisons, standing_quality
+from otc_assets.operations.grading import content_quality, refresh_comparisons, standing_quality
 from otc_assets.operations.outcome import SliceOutcome
 from otc_assets.operations.snapshot import SNAPSHOT, snapshot_history
 from otc_assets.warehouse.bulk import Constant
@@ -24,24 +23,40 @@ def derive(warehouse: Warehouse, name: str, week: WeekKey, run: RunIds) -> Slice
     blocking rule, is left as it was: the outcome and the manifest say why.
     """
     with warehouse.write(week, run) as writer:
+        return _derive(writer, name)
+
+
+def refresh(warehouse: Warehouse, name: str, week: WeekKey, run: RunIds) -> SliceOutcome | None:
+    """Compute one table of one slice again if the slice has it; None if it does not.
+
+    Whether it does is seen under the lock of the slice: another process that is just computing it
+    may have read its inputs before ours were committed.
+    """
+    with warehouse.write(week, run) as writer:
         manifest = writer.manifest(week)
-        if manifest is None:
-            return _left(week, name, "it has never been taken in: materialize raw first")
-        status, reason = SliceStatus(manifest["status"]), manifest["reason"]
-        if manifest["source_revision"] is None:
-            _count(writer, name, 0)
-            return SliceOutcome(week, name, status, pd.DataFrame(), reason)
-        if lacking := sorted(_inputs(name) - set(manifest["row_counts"])):
-            why = reason or "materialize it first"
-            return _left(week, name, f"its input {', '.join(lacking)} was not computed: {why}")
-        known = Knowledge(writer, week)
-        rows = _compute(writer, known, name, status, reason)
-        verdicts = evaluate(rules_of(table_named(name)), view_of(known, status, reason))
-        writer.save_verdicts(name, verdicts)
-        if broken := _broken(rules_of(table_named(name)), verdicts):
-            return _block(writer, name, verdicts, broken)
-        _write(writer, known, name, rows)
-        return SliceOutcome(week, name, status, known[name], reason, verdicts)
+        return _derive(writer, name) if manifest and name in manifest["row_counts"] else None
+
+
+def _derive(writer: SliceWriter, name: str) -> SliceOutcome:
+    week = writer.week
+    manifest = writer.manifest(week)
+    if manifest is None:
+        return _left(week, name, "it has never been taken in: materialize raw first")
+    status, reason = SliceStatus(manifest["status"]), manifest["reason"]
+    if manifest["source_revision"] is None:
+        _count(writer, name, 0)
+        return SliceOutcome(week, name, status, pd.DataFrame(), reason)
+    if lacking := sorted(_inputs(name) - set(manifest["row_counts"])):
+        why = reason or "materialize it first"
+        return _left(week, name, f"its input {', '.join(lacking)} was not computed: {why}")
+    known = Knowledge(writer, week)
+    rows = _compute(writer, known, name, status, reason)
+    verdicts = evaluate(rules_of(table_named(name)), view_of(known, status, reason))
+    writer.save_verdicts(name, verdicts)
+    if broken := _broken(rules_of(table_named(name)), verdicts):
+        return _block(writer, name, verdicts, broken)
+    _write(writer, known, name, rows)
+    return SliceOutcome(week, name, status, known[name], reason, verdicts)
 
 
 def _compute(
@@ -53,7 +68,7 @@ def _compute(
         return known[name]
     refresh_comparisons(writer, known, status, reason)
     known[name] = known.compute(name)
-    return snapshot_history(writer, known, standing_quality(writer, known.week, status))
+    return snapshot_history(writer, known, content_quality(writer, known.week))
 
 
 def _write(writer: SliceWriter, known: Knowledge, name: str, rows: pd.DataFrame) -> None:
@@ -139,18 +154,18 @@ def reach_of(name: str) -> int:
     return max(reaches, default=0)
 
 
-def later_weeks(warehouse: Warehouse, table: Table, weeks: list[WeekKey]) -> list[WeekKey]:
+def later_weeks(warehouse: Warehouse, name: str, weeks: list[WeekKey]) -> list[WeekKey]:
     """Return the later slices in the store whose rows of a table depend on some of ``weeks``.
 
-    They are computed again with them: without it, the order in which weeks arrive would show.
+    They are refreshed with them: without it, the order in which weeks arrive would show.
     """
-    reach = timedelta(weeks=reach_of(table.name))
+    reach = timedelta(weeks=reach_of(name))
     found: set[WeekKey] = set()
     with warehouse.read() as reader:
         for week in weeks:
             first = week.week_ending + timedelta(weeks=1)
             last = week.week_ending + reach
             if last >= first:
-                days = reader.weeks_of(table.name, week.tier, first, last)
+                days = reader.weeks_of("raw", week.tier, first, last)
                 found |= {WeekKey(week.tier, day) for day in days}
     return sorted(found - set(weeks))

@@ -2,7 +2,7 @@
 
 from otc_assets.calculations import output_tables
 from otc_assets.domain.quality import Quality, QualityCheckResult, Severity, SliceStatus, grade
-from otc_assets.domain.rules import evaluate, rules_of
+from otc_assets.domain.rules import PRESENCE, evaluate, rules_of
 from otc_assets.domain.tables import RAW, Table
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.operations.frames import Knowledge, view_of
@@ -19,36 +19,50 @@ def refresh_comparisons(
 ) -> None:
     """Judge anew what depends on earlier weeks, which may have come later than this one."""
     view = view_of(known, status, reason)
+    verdicts = verdicts_of(writer, known.week)
     for table in graded_tables():
         if rules := [rule for rule in rules_of(table) if rule.looks_back]:
             results = evaluate(rules, view)
-            kept = verdicts_of(writer, known.week, table.name)
+            kept = verdicts.get(table.name, [])
             renewed = {result.check_name: result for result in results}
             merged = [renewed.get(verdict.check_name, verdict) for verdict in kept]
             writer.save_verdicts(table.name, merged)
 
 
-def verdicts_of(
-    reader: SliceReader, week: WeekKey, table_name: str | None = None
-) -> list[QualityCheckResult]:
-    """Return the verdicts in the store on a slice, or on one of its tables."""
-    return [
-        QualityCheckResult(
+def verdicts_of(reader: SliceReader, week: WeekKey) -> dict[str, list[QualityCheckResult]]:
+    """Return the verdicts in the store on a slice, by table."""
+    found: dict[str, list[QualityCheckResult]] = {}
+    for record in reader.records("quality_checks", week):
+        verdict = QualityCheckResult(
             record["rule"],
             record["passed"],
             Severity(record["severity"]),
             record["is_expected"],
             record["details"],
         )
-        for record in reader.records("quality_checks", week)
-        if table_name in (None, record["table_name"])
-    ]
+        found.setdefault(record["table_name"], []).append(verdict)
+    return found
+
+
+def _graded_verdicts(reader: SliceReader, week: WeekKey) -> list[QualityCheckResult]:
+    found = verdicts_of(reader, week)
+    return [verdict for table in graded_tables() for verdict in found.get(table.name, [])]
 
 
 def standing_quality(reader: SliceReader, week: WeekKey, status: SliceStatus) -> Quality | None:
     """Grade a slice by its verdicts; None if it is not due, or nothing was judged."""
-    verdicts = [v for table in graded_tables() for v in verdicts_of(reader, week, table.name)]
+    verdicts = _graded_verdicts(reader, week)
     return grade(verdicts, status) if verdicts else None
+
+
+def content_quality(reader: SliceReader, week: WeekKey) -> Quality | None:
+    """Grade the content of a slice as it is known now.
+
+    Whether some other file of it was refused is no property of the content: the rows of the
+    snapshot do not change when one is.
+    """
+    verdicts = [v for v in _graded_verdicts(reader, week) if v.check_name != PRESENCE.name]
+    return grade(verdicts, SliceStatus.LOADED)
 
 
 def quality_then(known: Knowledge) -> Quality | None:

@@ -24,7 +24,8 @@ def judge(
         results = evaluate(rules, view)
         if view.intake:
             renewed = {result.check_name for result in results}
-            kept = [v for v in verdicts_of(writer, week, table.name) if v.check_name not in renewed]
+            before = verdicts_of(writer, week).get(table.name, [])
+            kept = [verdict for verdict in before if verdict.check_name not in renewed]
             writer.save_verdicts(table.name, [*kept, *results])
         return results
 

@@ -5,6 +5,7 @@ has no table yet needs no migration: its table is created from its description.
 """
 
 import sqlite3
+import tempfile
 from datetime import date
 
 import sqlalchemy as sa
@@ -13,7 +14,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from otc_assets.warehouse.engine import write_transaction
+from otc_assets.warehouse.engine import create_engine, write_transaction
 from otc_assets.warehouse.schema import POSTGRES_SCHEMA, metadata, partitioned_tables
 
 
@@ -67,6 +68,17 @@ def downgrade(engine: sa.Engine, revision: str) -> None:
     """Take the migrations back to ``revision`` (``base``: all of them, with the data)."""
     with write_transaction(engine, "migrations") as connection:
         command.downgrade(alembic_config(connection), revision)
+
+
+def write_migration(message: str) -> None:
+    """Write a migration from the schema that the migrations give to the one that is described."""
+    with tempfile.TemporaryDirectory() as folder:
+        engine = create_engine(f"sqlite:///{folder}/otc.db")
+        with write_transaction(engine, "migrations") as connection:
+            config = alembic_config(connection)
+            command.upgrade(config, "head")
+            number = len(list(ScriptDirectory.from_config(config).walk_revisions())) + 1
+            command.revision(config, message, autogenerate=True, rev_id=f"{number:04}")
 
 
 def ensure_partitions(engine: sa.Engine, week_ending: date) -> None:

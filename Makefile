@@ -1,0 +1,58 @@
+# The two commands are `make demo` and `make test`; both set everything up by themselves.
+PYTHON ?= python3
+BIN := .venv/bin
+export DAGSTER_HOME := $(CURDIR)/.otc/dagster
+
+ALL_FIXTURES := NMS Tier 1|2025-05-02...OTC|2025-07-04
+# The demo stays what it is, whatever the shell has set for real data.
+DEMO_SETTINGS := OTC_DATABASE_URL= OTC_SOURCE_URL= OTC_ARCHIVE_URL=
+
+.PHONY: demo ui test lint check format docs fixtures migration clean
+
+demo: .venv/installed $(DAGSTER_HOME)/dagster.yaml ## every asset over the fixture weeks, from the command line
+	$(DEMO_SETTINGS) $(BIN)/dagster asset materialize -m otc_assets.definitions --select '*' \
+		--partition-range '$(ALL_FIXTURES)' > .otc/demo.log 2>&1 || { tail -40 .otc/demo.log; exit 1; }
+	@$(DEMO_SETTINGS) $(BIN)/python -m otc_assets.operations.summary
+	@echo
+	@echo "Next: 'make ui', then open http://localhost:3000 (the log of this run is .otc/demo.log)."
+
+ui: .venv/installed $(DAGSTER_HOME)/dagster.yaml ## Dagster's UI on http://localhost:3000
+	$(BIN)/dagster dev -p 3000
+
+test: .venv/installed ## all tests, on SQLite and on a real PostgreSQL server
+	$(BIN)/pytest -n 2
+
+lint: .venv/installed ## format, lint, types and the layers' import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+check: lint test ## everything that CI checks
+
+format: .venv/installed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: .venv/installed ## write the generated pages anew
+	$(BIN)/python -m otc_assets.operations.document
+
+fixtures: ## write the fixtures anew (the same bytes)
+	$(PYTHON) fixtures/generate.py
+
+migration: .venv/installed ## write a migration for what changed: make migration m="what changes"
+	$(BIN)/python -c 'import sys; from otc_assets.warehouse.migrate import write_migration; \
+		write_migration(sys.argv[1])' '$(m)'
+
+clean: ## the demo's store and Dagster's own, so that all starts anew
+	rm -rf .otc
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+$(DAGSTER_HOME)/dagster.yaml: dagster.yaml
+	mkdir -p $(DAGSTER_HOME)
+	ln -sf ../../dagster.yaml $@
+	touch -h $@

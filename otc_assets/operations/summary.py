@@ -1,0 +1,86 @@
+"""Says what is in the store: each slice, its grade, its rows. Run as a module, it prints it."""
+
+import hashlib
+from collections.abc import Iterable
+
+import pandas as pd
+import sqlalchemy as sa
+
+from otc_assets.calculations import output_tables
+from otc_assets.domain.tables import RAW, REJECTS, REVISIONS
+from otc_assets.settings import setting
+from otc_assets.warehouse.schema import sql_table
+from otc_assets.warehouse.store import SliceReader, Warehouse
+
+LINEAGE = {
+    "execution_id",
+    "batch_id",
+    "correlation_id",
+    "ingested_at",
+    "computed_at",
+}
+"""Columns that say who wrote a row and when: all that a second run may change."""
+
+CONTENT_TABLES = (RAW, REVISIONS, REJECTS, *output_tables())
+
+
+def slices(reader: SliceReader) -> pd.DataFrame:
+    """Return one row per slice: status, grade, and the rows of each table."""
+    manifest = sql_table("manifest")
+    rows = reader.connection.execute(
+        sa.select(manifest).order_by(manifest.c.tier, manifest.c.week_ending)
+    ).mappings()
+    return pd.DataFrame(
+        [
+            {
+                "tier": row["tier"],
+                "week_ending": row["week_ending"],
+                "status": row["status"],
+                "grade": row["quality_grade"],
+                "revision": row["source_revision"],
+                **row["row_counts"],
+            }
+            for row in rows
+        ]
+    )
+
+
+def fingerprint(reader: SliceReader) -> str:
+    """Return one hash over all content of the store, lineage aside.
+
+    Equal for equal content, on both databases, whatever runs have written it.
+    """
+    digest = hashlib.sha256()
+    for table in CONTENT_TABLES:
+        target = sql_table(table.name)
+        columns = [target.c[c.name] for c in table.columns if c.name not in LINEAGE]
+        key = [target.c[name] for name in table.key]
+        digest.update(table.name.encode())
+        # In the order of the bytes, which does not depend on a server's collation.
+        lines = sorted(_line(row) for row in reader.connection.execute(sa.select(*columns, *key)))
+        digest.update("\n".join(lines).encode())
+    return digest.hexdigest()
+
+
+def _line(row: Iterable[object]) -> str:
+    return "|".join(_text(value) for value in row)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, float):
+        return repr(int(value)) if value.is_integer() else repr(value)
+    return str(value)
+
+
+def main() -> None:
+    """Print the slices and the fingerprint of the store that the environment names."""
+    with Warehouse(setting("OTC_DATABASE_URL")).read() as reader:
+        found = slices(reader)
+        print(found.to_string(index=False) if len(found) else "The store is empty.")
+        print(f"\nContent {fingerprint(reader)[:16]} (the same after every run on the same files)")
+
+
+if __name__ == "__main__":
+    main()

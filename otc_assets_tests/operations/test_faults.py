@@ -1,0 +1,94 @@
+"""Killed at any moment, or run by several processes at once: the rows of one quiet run."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from otc_assets.domain.tiers import Tier
+from otc_assets.warehouse.store import Warehouse
+from otc_assets_tests.conftest import FIXTURES, REPOSITORY
+from otc_assets_tests.pipeline import content, run, weeks
+
+FIRST, LAST, TIER = "2025-05-23", "2025-06-06", Tier.OTC
+
+
+def start(url: str, archive: Path, first: str, last: str, **env: str) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        [
+            *(sys.executable, "-m", "otc_assets_tests.pipeline"),
+            *(url, str(FIXTURES), str(archive), first, last, TIER.value),
+        ],
+        cwd=REPOSITORY,
+        env={**os.environ, **env},
+    )
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The content of a store after one quiet run."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    store = Warehouse(f"sqlite:///{folder / 'otc.db'}")
+    run(store, FIXTURES, folder / "archive", weeks([TIER], FIRST, LAST))
+    return content(store)
+
+
+@pytest.fixture
+def settled(warehouse: Warehouse) -> Warehouse:
+    """A store whose migrations have run, so that kills fall into the work."""
+    assert warehouse.engine
+    return warehouse
+
+
+@pytest.mark.parametrize("statement", [4, 25, 60, 130, 210, 290])
+def test_killed_at_any_moment_and_run_again(
+    settled: Warehouse, database_url: str, tmp_path: Path, undisturbed: str, statement: int
+):
+    killed = start(database_url, tmp_path, FIRST, LAST, OTC_TEST_KILL_AT=str(statement))
+    assert killed.wait() == -signal.SIGKILL
+    assert start(database_url, tmp_path, FIRST, LAST).wait() == 0
+    assert content(settled) == undisturbed
+
+
+def test_killed_during_the_first_migration(database_url: str, tmp_path: Path, undisturbed: str):
+    killed = subprocess.Popen(
+        [sys.executable, "-c", KILL_IN_MIGRATION, database_url], cwd=REPOSITORY
+    )
+    assert killed.wait() == -signal.SIGKILL
+    assert start(database_url, tmp_path, FIRST, LAST).wait() == 0
+    assert content(Warehouse(database_url)) == undisturbed
+
+
+KILL_IN_MIGRATION = """
+import os, signal, sys
+from alembic import op
+create = op.create_table
+def die_at_the_fifth(name, *args, **kwargs):
+    if name == "quality_checks":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return create(name, *args, **kwargs)
+op.create_table = die_at_the_fifth
+from otc_assets.warehouse.store import Warehouse
+Warehouse(sys.argv[1]).engine
+"""
+
+
+def test_two_processes_on_the_same_slices(
+    settled: Warehouse, database_url: str, tmp_path: Path, undisturbed: str
+):
+    both = [start(database_url, tmp_path, FIRST, LAST) for _ in range(2)]
+    assert [process.wait() for process in both] == [0, 0]
+    assert content(settled) == undisturbed
+
+
+def test_processes_on_neighbouring_slices(
+    settled: Warehouse, database_url: str, tmp_path: Path, undisturbed: str
+):
+    """Whichever comes last brings rolling windows and comparisons of later weeks up to date."""
+    parts = [(FIRST, FIRST), ("2025-05-30", "2025-05-30"), (LAST, LAST)]
+    processes = [start(database_url, tmp_path, first, last) for first, last in parts]
+    assert [process.wait() for process in processes] == [0, 0, 0]
+    assert content(settled) == undisturbed

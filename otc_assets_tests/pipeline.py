@@ -1,0 +1,79 @@
+"""Runs the whole pipeline on a store without Dagster, also as a process of its own.
+
+``python -m otc_assets_tests.pipeline URL SOURCE ARCHIVE FIRST LAST TIER...`` does a range; with
+OTC_TEST_KILL_AT=n in its environment it kills itself at its n-th SQL statement.
+"""
+
+import itertools
+import os
+import signal
+import sys
+from collections.abc import Iterable
+from datetime import date, timedelta
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from otc_assets.calculations import output_tables
+from otc_assets.domain.tiers import Tier
+from otc_assets.domain.weeks import WeekKey
+from otc_assets.operations.derive import derive, later_weeks, refresh
+from otc_assets.operations.intake import ingest
+from otc_assets.operations.outcome import SliceOutcome
+from otc_assets.operations.summary import fingerprint
+from otc_assets.sources.archive import Archive
+from otc_assets.sources.files import FileSource
+from otc_assets.warehouse.store import RunIds, Warehouse
+
+TODAY = date(2026, 1, 15)
+"""The day on which the tests read: all fixture weeks are public."""
+RUN = RunIds("a-run", "a-backfill")
+
+
+def weeks(tiers: Iterable[Tier], first: str, last: str) -> list[WeekKey]:
+    """Return the slices of a rectangle of tiers and weeks."""
+    start, end = date.fromisoformat(first), date.fromisoformat(last)
+    days = itertools.takewhile(
+        lambda day: day <= end, (start + timedelta(weeks=n) for n in itertools.count())
+    )
+    return [WeekKey(tier, day) for day in days for tier in tiers]
+
+
+def run(
+    warehouse: Warehouse,
+    source: Path | str,
+    archive: Path | str,
+    slices: list[WeekKey],
+    today: date = TODAY,
+) -> list[SliceOutcome]:
+    """Do what a range run does: each table for every slice, and the later ones it reaches."""
+    index, kept = FileSource(str(source)).index(today), Archive(str(archive))
+    outcomes = [ingest(warehouse, kept, index, week, RUN, today) for week in slices]
+    for table in output_tables():
+        outcomes += [derive(warehouse, table.name, week, RUN) for week in slices]
+        for week in later_weeks(warehouse, table.name, slices):
+            refresh(warehouse, table.name, week, RUN)
+    return outcomes
+
+
+def content(warehouse: Warehouse) -> str:
+    """Return the fingerprint of a store."""
+    with warehouse.read() as reader:
+        return fingerprint(reader)
+
+
+def _kill_at(engine: sa.Engine, statement_number: int) -> None:
+    numbers = itertools.count(1)
+
+    @sa.event.listens_for(engine, "after_cursor_execute")
+    def _count(*_args: object) -> None:
+        if next(numbers) == statement_number:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    url, source, archive, first, last, *tiers = sys.argv[1:]
+    store = Warehouse(url)
+    if number := os.environ.get("OTC_TEST_KILL_AT"):
+        _kill_at(store.engine, int(number))
+    run(store, source, archive, weeks([Tier(tier) for tier in tiers], first, last))

@@ -1,0 +1,117 @@
+"""What Dagster loads: the graph, without a warning, and the same from each way in."""
+
+import subprocess
+import sys
+import tomllib
+
+import dagster as dg
+import pytest
+import yaml
+
+from otc_assets.assets.partitions import SLICES, partition_key_of, slice_of
+from otc_assets.calculations import calculations_of, output_tables
+from otc_assets.definitions import build_defs, defs
+from otc_assets.domain.tables import RAW
+from otc_assets.domain.tiers import Tier
+from otc_assets_tests.conftest import REPOSITORY
+from otc_assets_tests.pipeline import weeks
+
+EIGHT = {
+    "raw",
+    "venue_volume",
+    "symbol_summary",
+    "venue_share",
+    "rolling_6w",
+    "concentration",
+    "liquidity_score",
+    "research_snapshot",
+}
+
+
+def specs() -> dict[str, dg.AssetSpec]:
+    return {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
+
+
+def test_there_are_the_eight_assets():
+    assert set(specs()) == EIGHT
+
+
+@pytest.mark.parametrize("name", sorted(EIGHT))
+def test_every_asset_says_what_it_is(name: str):
+    spec = specs()[name]
+    assert spec.description
+    assert spec.owners
+    assert {"python", "pandas"} <= spec.kinds
+    assert spec.group_name != "default"
+    assert spec.code_version
+    assert spec.partitions_def == SLICES
+    schema = spec.metadata["dagster/column_schema"]
+    assert all(column.description for column in schema.columns)
+
+
+def test_the_code_version_is_that_of_the_calculations():
+    assert specs()["concentration"].code_version == "v1,v2"
+    for table in output_tables():
+        versions = ",".join(calc.spec.version for calc in calculations_of(table.name))
+        assert specs()[table.name].code_version == versions
+
+
+def test_every_asset_has_a_check_that_is_partitioned():
+    checked = {
+        check.asset_key.to_user_string()
+        for definition in build_defs().asset_checks or []
+        for check in definition.check_specs
+        if check.partitions_def == SLICES
+    }
+    assert checked == EIGHT
+
+
+def test_rolling_windows_reach_five_weeks_back_in_their_tier():
+    graph = defs.resolve_asset_graph()
+    rolling, summary = dg.AssetKey("rolling_6w"), dg.AssetKey("symbol_summary")
+    mapping = graph.get_partition_mapping(rolling, summary)
+    subset = SLICES.subset_with_partition_keys(["OTC|2025-06-20"])
+    upstream = mapping.get_upstream_mapped_partitions_result_for_partitions(subset, SLICES, SLICES)
+    assert set(upstream.partitions_subset.get_partition_keys()) == {
+        partition_key_of(week) for week in weeks([Tier.OTC], "2025-05-16", "2025-06-20")
+    }
+
+
+def test_partition_keys_and_slices_agree():
+    keys = SLICES.get_partition_keys()
+    assert keys[0] == "NMS Tier 1|2014-05-16"
+    assert all(partition_key_of(slice_of(key)) == key for key in keys[:: len(keys) // 50])
+
+
+def test_loading_gives_no_warning_of_ours():
+    done = subprocess.run(
+        [sys.executable, "-W", "error::Warning:otc_assets", "-c", "import otc_assets.definitions"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_both_ways_to_load_name_the_same_location_and_module():
+    workspace = yaml.safe_load((REPOSITORY / "workspace.yaml").read_text())
+    target = workspace["load_from"][0]["python_module"]
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["dg"]["project"]
+    assert target["location_name"] == project["code_location_name"]
+    assert target["module_name"] == project["code_location_target_module"]
+
+
+def test_dg_lists_the_same_assets():
+    done = subprocess.run(
+        [str(REPOSITORY / ".venv/bin/dg"), "list", "defs", "--json"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert all(f'"{name}"' in done.stdout for name in EIGHT)
+
+
+def test_raw_is_the_only_source():
+    assert [name for name, spec in specs().items() if not spec.deps] == [RAW.name]

@@ -1,0 +1,206 @@
+"""Real Dagster runs on an ephemeral instance: what they leave in its event log and the store."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+
+from otc_assets.assets.platform import Platform
+from otc_assets.calculations import output_tables
+from otc_assets.definitions import build_defs
+from otc_assets.warehouse.engine import write_transaction
+from otc_assets.warehouse.store import Warehouse
+from otc_assets_tests.conftest import FIXTURES
+from otc_assets_tests.pipeline import content
+
+TABLES = ["raw", *(table.name for table in output_tables())]
+FIRST, LAST = "NMS Tier 2|2025-05-16", "OTC|2025-05-23"
+RECTANGLE = {
+    f"{tier}|{week}" for tier in ("NMS Tier 2", "OTC") for week in ("2025-05-16", "2025-05-23")
+}
+DONE = (AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED)
+
+
+class Station:
+    """An ephemeral instance, and the platform's definitions on a store of its own."""
+
+    def __init__(self, folder: Path, source: Path = FIXTURES) -> None:
+        self.instance = dg.DagsterInstance.ephemeral()
+        self.warehouse = Warehouse(f"sqlite:///{folder / 'otc.db'}")
+        platform = Platform(
+            database_url=self.warehouse.url,
+            source_url=str(source),
+            archive_url=str(folder / "archive"),
+        )
+        self.job = build_defs(platform=platform).resolve_implicit_global_asset_job_def()
+
+    def run(self, selection: list[str] | None = None, **how: Any) -> dg.ExecuteInProcessResult:
+        keys = [dg.AssetKey(name) for name in selection] if selection else None
+        return self.job.execute_in_process(
+            instance=self.instance, asset_selection=keys, raise_on_error=False, **how
+        )
+
+    def run_range(self, first: str, last: str, **how: Any) -> dg.ExecuteInProcessResult:
+        tags = {
+            "dagster/asset_partition_range_start": first,
+            "dagster/asset_partition_range_end": last,
+        }
+        return self.run(tags=tags, **how)
+
+    def checks(self, table: str, name: str) -> dict[str | None, Any]:
+        """Return the newest record of each partition of a check."""
+        key = dg.AssetCheckKey(dg.AssetKey(table), name)
+        storage = self.instance.event_log_storage
+        records = storage.get_asset_check_execution_history(key, limit=1000)
+        return {record.partition: record for record in reversed(records)}
+
+    def materialized(self, table: str) -> set[str]:
+        return self.instance.get_materialized_partitions(dg.AssetKey(table))
+
+    def metadata(self, table: str, partition: str) -> dict[str, Any]:
+        records = self.instance.fetch_materializations(
+            dg.AssetRecordsFilter(dg.AssetKey(table), asset_partitions=[partition]), limit=1
+        ).records
+        event = records[0].asset_materialization
+        assert event is not None
+        return {name: value.value for name, value in event.metadata.items()}
+
+
+CHECKS = [
+    (check.asset_key.to_user_string(), check.name)
+    for definition in build_defs().asset_checks or []
+    for check in definition.check_specs
+]
+
+
+@pytest.fixture(scope="module")
+def station(tmp_path_factory: pytest.TempPathFactory) -> Station:
+    """A range of four slices, done in one run."""
+    station = Station(tmp_path_factory.mktemp("station"))
+    assert station.run_range(FIRST, LAST).success
+    return station
+
+
+def test_a_range_materializes_every_partition_of_every_asset(station: Station):
+    assert {table: station.materialized(table) for table in TABLES} == dict.fromkeys(
+        TABLES, RECTANGLE
+    )
+
+
+@pytest.mark.parametrize(("table", "name"), CHECKS)
+def test_a_range_leaves_no_check_planned(station: Station, table: str, name: str):
+    records = station.checks(table, name)
+    assert set(records) >= RECTANGLE
+    assert all(record.status in DONE for record in records.values())
+
+
+def test_each_partition_shows_its_own_numbers(station: Station):
+    first = station.metadata("venue_volume", "OTC|2025-05-16")
+    second = station.metadata("venue_volume", "NMS Tier 2|2025-05-23")
+    assert (first["dagster/partition_row_count"], first["shares"]) == (267, "1535116")
+    assert second["dagster/partition_row_count"] == 420
+    assert first["top_venue"] in first["preview"] or first["venues"] == 6
+    assert first["preview"].startswith("| symbol | mpid |")
+
+
+def test_a_single_partition_run_keeps_the_verdict_of_each_rule(tmp_path: Path):
+    station = Station(tmp_path)
+    assert station.run(partition_key="OTC|2025-05-16").success
+    record = station.checks("venue_volume", "rows_are_sound")["OTC|2025-05-16"]
+    assert record.status is AssetCheckExecutionRecordStatus.SUCCEEDED
+    evaluation = record.event.dagster_event.asset_check_evaluation_data
+    assert evaluation.metadata["volume_is_conserved"].value["verdict"] == "holds"
+
+
+def test_the_run_is_in_the_lineage_of_every_row(station: Station):
+    run_ids = {run.run_id for run in station.instance.get_runs()}
+    with station.warehouse.engine.connect() as connection:
+        for table in TABLES:
+            found = connection.exec_driver_sql(f"SELECT DISTINCT execution_id FROM {table}")
+            assert set(found.scalars()) <= run_ids
+
+
+@pytest.fixture(scope="module")
+def with_a_bad_week(tmp_path_factory: pytest.TempPathFactory) -> tuple[Station, Any]:
+    """A range in which one file is truncated."""
+    folder = tmp_path_factory.mktemp("bad")
+    shutil.copytree(FIXTURES, folder / "source")
+    broken = folder / "source" / "finra_otc_weekly_otc_20250616.csv"
+    broken.write_bytes(broken.read_bytes()[:-30])
+    station = Station(folder, folder / "source")
+    return station, station.run_range(FIRST, LAST)
+
+
+def test_a_bad_week_fails_the_run_and_names_itself(with_a_bad_week: tuple[Station, Any]):
+    _, result = with_a_bad_week
+    assert not result.success
+    failures = [event for event in result.all_events if event.is_step_failure]
+    assert [failure.step_key for failure in failures] == ["raw_rows_are_sound"]
+    message = failures[0].step_failure_data.error.message
+    assert "OTC|2025-05-16: week_is_present: finra_otc_weekly_otc_20250616.csv, line 269" in message
+    assert "NMS Tier 2" not in message
+
+
+def test_the_good_weeks_go_on_to_the_snapshot(with_a_bad_week: tuple[Station, Any]):
+    station, _ = with_a_bad_week
+    assert station.metadata("research_snapshot", "OTC|2025-05-23")["status"] == "loaded"
+    with station.warehouse.engine.connect() as connection:
+        query = "SELECT tier, week_ending, count(*) FROM research_snapshot GROUP BY 1, 2"
+        rows = connection.exec_driver_sql(query).all()
+    assert sorted(rows) == [
+        ("NMS Tier 2", "2025-05-16", 79),
+        ("NMS Tier 2", "2025-05-23", 79),
+        ("OTC", "2025-05-23", 164),
+    ]
+
+
+def test_the_bad_week_is_red_in_every_table(with_a_bad_week: tuple[Station, Any]):
+    station, _ = with_a_bad_week
+    for table, name in CHECKS:
+        records = station.checks(table, name)
+        assert records["OTC|2025-05-16"].status is AssetCheckExecutionRecordStatus.FAILED
+        assert records["NMS Tier 2|2025-05-16"].status is AssetCheckExecutionRecordStatus.SUCCEEDED
+    assert station.metadata("raw", "OTC|2025-05-16")["status"] == "refused"
+
+
+def test_a_mended_file_mends_the_week(with_a_bad_week: tuple[Station, Any], tmp_path: Path):
+    station, _ = with_a_bad_week
+    name = "finra_otc_weekly_otc_20250616.csv"
+    source = Path(station.warehouse.engine.url.database or "").parent / "source"
+    shutil.copy(FIXTURES / name, source / name)
+    assert station.run_range(FIRST, LAST).success
+    clean = Station(tmp_path)
+    assert clean.run_range(FIRST, LAST).success
+    assert content(station.warehouse) == content(clean.warehouse)
+
+
+def test_a_check_sees_rows_that_were_changed_behind_its_back(tmp_path: Path):
+    station = Station(tmp_path)
+    assert station.run(partition_key="OTC|2025-05-09").success
+    with write_transaction(station.warehouse.engine, "a tamperer") as connection:
+        connection.exec_driver_sql("UPDATE symbol_summary SET total_volume = total_volume + 1")
+    check = dg.AssetCheckKey(dg.AssetKey("symbol_summary"), "rows_are_sound")
+    result = station.job.get_subset(
+        asset_check_selection={check}, asset_selection=set()
+    ).execute_in_process(
+        instance=station.instance, partition_key="OTC|2025-05-09", raise_on_error=False
+    )
+    failure = next(event for event in result.all_events if event.is_step_failure)
+    assert "OTC|2025-05-09: volume_is_conserved" in failure.step_failure_data.error.message
+
+
+def test_a_late_week_refreshes_the_windows_of_later_ones(tmp_path: Path):
+    station = Station(tmp_path)
+    assert station.run(partition_key="OTC|2025-05-30").success
+    assert station.run(partition_key="OTC|2025-05-23").success
+    with station.warehouse.engine.connect() as connection:
+        query = "SELECT max(weeks_in_window) FROM rolling_6w WHERE week_ending = '2025-05-30'"
+        assert connection.exec_driver_sql(query).scalar_one() == 2
+    records = station.instance.fetch_materializations(
+        dg.AssetRecordsFilter(dg.AssetKey("rolling_6w"), asset_partitions=["OTC|2025-05-30"]),
+        limit=9,
+    ).records
+    assert len(records) == 2

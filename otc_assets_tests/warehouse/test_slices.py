@@ -1,0 +1,193 @@
+"""A slice is written whole or not at all, and reads back as it was."""
+
+import threading
+from datetime import date
+
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from otc_assets.domain.shares import MILLIONTHS
+from otc_assets.domain.tiers import Tier
+from otc_assets.domain.weeks import WeekKey, week_ending_of
+from otc_assets.warehouse.store import RunIds, Warehouse
+
+WEEK = WeekKey(Tier.OTC, date(2025, 12, 26))
+RUN = RunIds("run", "backfill")
+LINEAGE = {
+    "calc_name": "venue_volume",
+    "calc_version": "v1",
+    "as_of_date": date(2026, 1, 26),
+    "source_revision": 1,
+}
+
+
+def rows(*volumes: int) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "symbol": [f"S{n}" for n in range(len(volumes))],
+            "mpid": "VENU",
+            "share_volume": list(volumes),
+            "trade_count": 1,
+            "avg_trade_size": [None if n % 2 else v / MILLIONTHS for n, v in enumerate(volumes)],
+            "record_hash": [bytes([n % 256] * 16) for n in range(len(volumes))],
+        }
+    ).astype({"avg_trade_size": "float64", "share_volume": "int64"})
+
+
+def write(warehouse: Warehouse, frame: pd.DataFrame, week: WeekKey = WEEK) -> None:
+    with warehouse.write(week, RUN) as writer:
+        writer.replace("venue_volume", frame, LINEAGE)
+
+
+def read(warehouse: Warehouse, week: WeekKey = WEEK) -> pd.DataFrame:
+    with warehouse.read() as reader:
+        return reader.frame("venue_volume", week, list(rows(1).columns))
+
+
+def test_rows_read_back_as_they_were_written(warehouse: Warehouse):
+    frame = rows(0, 5 * MILLIONTHS, 17_000_001, 1, 9_000_000_000 * MILLIONTHS)
+    write(warehouse, frame)
+    pd.testing.assert_frame_equal(read(warehouse), frame, check_dtype=False)
+
+
+@given(
+    st.lists(
+        st.integers(0, 9_000_000_000 * MILLIONTHS)
+        | st.integers(0, 10**12).map(lambda n: n * 10**6),
+        min_size=1,
+        max_size=20,
+    )
+)
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_every_quantity_survives_to_the_last_decimal(warehouse: Warehouse, volumes: list[int]):
+    write(warehouse, rows(*volumes))
+    assert sorted(read(warehouse)["share_volume"]) == sorted(volumes)
+
+
+def test_whole_quantities_are_whole_numbers_in_sql(warehouse: Warehouse):
+    write(warehouse, rows(1_335_995_901 * MILLIONTHS))
+    with warehouse.engine.connect() as connection:
+        total = connection.exec_driver_sql(
+            "SELECT sum(share_volume) FROM venue_volume"
+        ).scalar_one()
+    assert str(total) == "1335995901"
+
+
+@pytest.mark.parametrize(
+    "symbol", ["BRK.B", "ABR$D", "ACMp", "O'X", 'Q"T', "a,b", "\\.", "é", "NULL"]
+)
+def test_no_symbol_is_changed(warehouse: Warehouse, symbol: str):
+    write(warehouse, rows(1).assign(symbol=symbol))
+    assert read(warehouse)["symbol"].tolist() == [symbol]
+
+
+def test_a_second_write_replaces_the_first(warehouse: Warehouse):
+    write(warehouse, rows(1, 2, 3))
+    write(warehouse, rows(4))
+    assert read(warehouse)["share_volume"].tolist() == [4]
+
+
+def test_an_error_leaves_the_slice_as_it_was(warehouse: Warehouse):
+    write(warehouse, rows(1, 2))
+
+    def fail_half_way() -> None:
+        with warehouse.write(WEEK, RUN) as writer:
+            writer.replace("venue_volume", rows(9), LINEAGE)
+            raise RuntimeError("the power fails")
+
+    with pytest.raises(RuntimeError, match="the power fails"):
+        fail_half_way()
+    assert read(warehouse)["share_volume"].tolist() == [1, 2]
+
+
+def test_a_duplicate_key_is_refused_whole(warehouse: Warehouse):
+    write(warehouse, rows(1, 2))
+    with pytest.raises(Exception, match=r"(?i)unique|duplicate"):
+        write(warehouse, pd.concat([rows(7), rows(8)]))
+    assert read(warehouse)["share_volume"].tolist() == [1, 2]
+
+
+def test_a_full_disk_is_an_error_and_loses_nothing(sqlite_warehouse: Warehouse):
+    write(sqlite_warehouse, rows(1, 2))
+
+    def limit_size(connection: sa.Connection) -> None:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+        connection.exec_driver_sql(f"PRAGMA max_page_count = {pages + 2}")
+
+    sa.event.listen(sqlite_warehouse.engine, "begin", limit_size)
+    with pytest.raises(Exception, match="disk is full"):
+        write(sqlite_warehouse, rows(*range(50_000)))
+    sa.event.remove(sqlite_warehouse.engine, "begin", limit_size)
+    assert read(sqlite_warehouse)["share_volume"].tolist() == [1, 2]
+
+
+def test_other_slices_are_not_touched(warehouse: Warehouse):
+    neighbours = [WEEK.shifted(-1), WEEK.shifted(1), WeekKey(Tier.NMS_TIER_1, WEEK.week_ending)]
+    for week in neighbours:
+        write(warehouse, rows(7), week)
+    write(warehouse, rows(1))
+    assert all(read(warehouse, week)["share_volume"].tolist() == [7] for week in neighbours)
+
+
+def test_writers_of_one_slice_queue(warehouse: Warehouse):
+    """Twenty read-and-write turns at once lose none of their additions."""
+    write(warehouse, rows(0))
+
+    def add_one() -> None:
+        with warehouse.write(WEEK, RUN) as writer:
+            before = writer.frame("venue_volume", WEEK, ["share_volume"])["share_volume"]
+            writer.replace("venue_volume", rows(int(before.iloc[0]) + 1), LINEAGE)
+
+    threads = [threading.Thread(target=add_one) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert read(warehouse)["share_volume"].tolist() == [20]
+
+
+def test_a_column_without_a_value_is_named(warehouse: Warehouse):
+    with pytest.raises(ValueError, match="venue_volume: no value for trade_count"):
+        write(warehouse, rows(1).drop(columns="trade_count"))
+
+
+def test_every_row_says_who_wrote_it(warehouse: Warehouse):
+    write(warehouse, rows(1))
+    write(warehouse, rows(1), WEEK.shifted(1))
+    with warehouse.read() as reader:
+        first = reader.records("venue_volume", WEEK)[0]
+        second = reader.records("venue_volume", WEEK.shifted(1))[0]
+    assert (first["execution_id"], first["correlation_id"]) == ("run", "backfill")
+    assert first["batch_id"] != second["batch_id"]
+    assert first["computed_at"].year >= 2025
+
+
+def test_events_have_a_total_order_and_a_cause(warehouse: Warehouse):
+    with warehouse.write(WEEK, RUN) as writer:
+        writer.append_event("FILE_DOWNLOADED", {"n": 1})
+        writer.append_event("RAW_RECORDS_INGESTED", {"n": 2})
+    with warehouse.read() as reader:
+        first, second = reader.records("events", WEEK)
+    assert first["causation_id"] is None
+    assert second["causation_id"] == first["event_id"]
+    assert first["event_number"] < second["event_number"]
+    assert second["payload"] == {"n": 2}
+
+
+def test_a_year_gets_its_partition_when_it_comes(postgres_url: str):
+    store = Warehouse(postgres_url)
+    for year in (2014, 2025, 2031):
+        write(store, rows(year), WeekKey(Tier.OTC, week_ending_of(date(year, 6, 15))))
+    with store.engine.connect() as connection:
+        names = set(sa.inspect(connection).get_table_names())
+    assert {"venue_volume_y2014", "venue_volume_y2025", "venue_volume_y2031"} <= names
+    store.engine.dispose()
+
+
+def test_an_empty_frame_empties_the_slice(warehouse: Warehouse):
+    write(warehouse, rows(1))
+    write(warehouse, rows())
+    assert read(warehouse).empty
