@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from otc_assets.calculations.spec import CalculationSpec, Frames, calculation
+from otc_assets.domain.shares import percent
 from otc_assets.domain.tables import SYMBOL, Column, ColumnType
 from otc_assets.domain.weeks import WeekKey
 
@@ -37,7 +38,7 @@ def concentration_rows(venue_volume: pd.DataFrame, level: Level) -> pd.DataFrame
     """Return one row per symbol; HHI, level and top venue are null where nothing traded."""
     venues = venue_volume.sort_values(["symbol", "mpid"])
     total = venues.groupby("symbol")["share_volume"].transform("sum")
-    share = 100 * venues["share_volume"] / total.where(total > 0)
+    share = percent(venues["share_volume"], total)
     groups = venues.assign(square=share**2).groupby("symbol", sort=True)
     rows = groups.agg(venue_count=("mpid", "size"))
     rows["hhi"] = groups["square"].sum(min_count=1)

@@ -3,20 +3,25 @@
 import pandas as pd
 
 from otc_assets.calculations.spec import CalculationSpec, Frames, calculation
-from otc_assets.domain.shares import to_shares
+from otc_assets.domain.shares import percent, to_shares
 from otc_assets.domain.tables import SYMBOL, Column, ColumnType
 from otc_assets.domain.weeks import WeekKey
 
 WINDOW_WEEKS = 6
-TREND_THRESHOLD_PCT = 10.0
+TREND_THRESHOLD_PCT = 10
 """Beyond this distance from the average, in percent, the trend is up or down."""
 
 
-def trend_of(volume_vs_avg_pct: "pd.Series[float]") -> "pd.Series[str]":
-    """Return up, down or stable; stable where there is no average to compare with."""
-    trend = pd.Series("stable", index=volume_vs_avg_pct.index, dtype="str")
-    trend[volume_vs_avg_pct > TREND_THRESHOLD_PCT] = "up"
-    trend[volume_vs_avg_pct < -TREND_THRESHOLD_PCT] = "down"
+def trend_of(difference: "pd.Series[int]", reference: "pd.Series[int]") -> "pd.Series[str]":
+    """Return up, down or stable by how far ``difference`` is, in percent of ``reference``.
+
+    In Python's integers, which neither round nor overflow: exactly 10 percent is stable.
+    """
+    change = 100 * difference.astype(object)
+    threshold = TREND_THRESHOLD_PCT * reference.astype(object)
+    trend = pd.Series("stable", index=difference.index, dtype="str")
+    trend[change > threshold] = "up"
+    trend[change < -threshold] = "down"
     return trend
 
 
@@ -98,7 +103,7 @@ def rolling_6w(week: WeekKey, frames: Frames) -> pd.DataFrame:
     rows["avg_6w_trades"] = rows["trades"] / rows["weeks_in_window"]
     rows["current_volume"] = current.reindex(rows.index, fill_value=0)
     difference = rows["current_volume"] * rows["weeks_in_window"] - rows["volume"]
-    rows["volume_vs_avg_pct"] = 100 * difference / rows["volume"].where(rows["volume"] > 0)
-    rows["trend"] = trend_of(rows["volume_vs_avg_pct"])
+    rows["volume_vs_avg_pct"] = percent(difference, rows["volume"])
+    rows["trend"] = trend_of(difference, rows["volume"])
     rows["is_complete"] = rows["weeks_in_window"] == WINDOW_WEEKS
     return rows.drop(columns=["volume", "trades"]).reset_index()

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from otc_assets.calculations.spec import CalculationSpec, Frames, calculation
+from otc_assets.domain.shares import percent
 from otc_assets.domain.tables import MPID, Column, ColumnType
 from otc_assets.domain.weeks import WeekKey
 
@@ -66,7 +67,6 @@ def venue_share(week: WeekKey, frames: Frames) -> pd.DataFrame:
         )
         .reset_index()
     )
-    tier_volume = rows["total_volume"].sum()
-    rows["market_share_pct"] = 100 * rows["total_volume"] / (tier_volume or float("nan"))
+    rows["market_share_pct"] = percent(rows["total_volume"], rows["total_volume"].sum())
     rows["rank"] = rows["total_volume"].rank(method="first", ascending=False).astype("int64")
     return rows

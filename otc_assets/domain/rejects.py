@@ -46,7 +46,7 @@ REASONS = {
 VENUE_BY_SYMBOL = "ATS_W_SMBL_FIRM"
 """The one ``summaryTypeCode`` whose rows this graph takes: one row per venue and symbol."""
 
-TRADES = r"-?\d{1,12}"
+TRADES = r"-?[0-9]{1,12}"
 
 
 def reject_reasons(rows: pd.DataFrame, week: WeekKey, today: date) -> "pd.Series[str]":
@@ -81,7 +81,7 @@ def reject_reasons(rows: pd.DataFrame, week: WeekKey, today: date) -> "pd.Series
 
 def _dates(text: "pd.Series[str]") -> "pd.Series[pd.Timestamp]":
     """Parse ISO dates by their few distinct values; NaT where there is none."""
-    strict = text.where(text.str.fullmatch(r"\d{4}-\d{2}-\d{2}"), "")
+    strict = text.where(text.str.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}"), "")
     distinct = strict.unique()
     parsed = pd.to_datetime(pd.Series(distinct), format="%Y-%m-%d", errors="coerce")
     return strict.map(dict(zip(distinct, parsed, strict=True)))

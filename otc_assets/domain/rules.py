@@ -247,11 +247,13 @@ def rolling_6w_volume_is_conserved(view: SliceView) -> Finding:
 
 @rule("concentration", Severity.ERROR)
 def hhi_is_within_bounds(view: SliceView) -> Finding:
-    """10,000 / venues <= HHI <= 10,000, and no HHI where nothing traded."""
+    """10,000 / venues <= HHI <= 10,000 where something traded, and none where nothing did."""
     rows = view.frames["concentration"]
     rounding = 0.005 + 1e-9
     low = rows["hhi"] < 10_000 / rows["venue_count"] - rounding
-    outside = rows[low | (rows["hhi"] > 10_000 + rounding)]
+    volumes = view.frames["venue_volume"].groupby("symbol")["share_volume"].sum()
+    traded = rows["symbol"].map(volumes).gt(0)
+    outside = rows[low | (rows["hhi"] > 10_000 + rounding) | (rows["hhi"].notna() != traded)]
     details: dict[str, Any] = {"symbols": len(rows), "outside": len(outside)}
     return Finding(outside.empty, details)
 

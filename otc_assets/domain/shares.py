@@ -16,7 +16,7 @@ MILLIONTHS = 10**DECIMALS
 MAX_WHOLE_DIGITS = 12
 """Digits before the point that a quantity may have: a trillion shares in one line is an error."""
 
-NUMBER = rf"-?\d{{1,{MAX_WHOLE_DIGITS}}}(?:\.\d{{1,{DECIMALS}}})?"
+NUMBER = rf"-?[0-9]{{1,{MAX_WHOLE_DIGITS}}}(?:\.[0-9]{{1,{DECIMALS}}})?"
 """What a share quantity looks like in a source."""
 
 
@@ -31,6 +31,16 @@ def parse_shares(text: "pd.Series[str]") -> "pd.Series[int]":
     whole = parts[0].str.removeprefix("-").astype("int64")
     exact: pd.Series[int] = (whole * MILLIONTHS + fraction) * (1 - 2 * negative.astype("int64"))
     return exact
+
+
+def percent(part: "pd.Series[Any]", whole: Any) -> "pd.Series[float]":
+    """Return ``part`` in percent of ``whole``, null where that is 0.
+
+    In floating point: a hundred times a large quantity in millionths would leave int64.
+    """
+    nonzero = whole.where(whole != 0) if isinstance(whole, pd.Series) else whole or float("nan")
+    shares: pd.Series[float] = 100.0 * part / nonzero
+    return shares
 
 
 def to_shares(millionths: Any) -> Any:

@@ -6,6 +6,7 @@ by line (`otc_assets.domain.rejects`).
 
 import csv
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,11 +26,23 @@ class Dialect:
     renames: dict[str, str]
     """The source's column to ours."""
     optional: frozenset[str] = frozenset()
-    """Source columns that a file may lack."""
+    """Columns, by our names, that a file may lack."""
 
-    def recognises(self, header: list[str]) -> bool:
-        """Tell whether a header has every column that this dialect needs."""
-        return set(self.renames) - self.optional <= set(header)
+    def lacks(self, header: list[str]) -> list[str]:
+        """Return the source's names of the columns that this dialect needs and a header has not."""
+        there = {self.renames[column] for column in header if column in self.renames}
+        return [c for c, ours in self.renames.items() if ours not in there | self.optional]
+
+    def renamed(self, columns: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+        """Return the columns that are known, under our names, as text.
+
+        Where the source has two for one of ours, the one that `renames` has first counts.
+        """
+        ours: dict[str, pd.Series[str]] = {}
+        for source, name in self.renames.items():
+            if source in columns and name not in ours:
+                ours[name] = pd.Series(columns[source], dtype="str")
+        return pd.DataFrame(ours)
 
 
 FINRA_DOWNLOAD = Dialect(
@@ -46,7 +59,7 @@ FINRA_DOWNLOAD = Dialect(
         "lastUpdateDate": "revision_date",
         "weekStartDate": "week_start",
     },
-    frozenset({"weekStartDate"}),
+    frozenset({"week_start"}),
 )
 
 QUERY_API = Dialect(
@@ -54,11 +67,12 @@ QUERY_API = Dialect(
     ",",
     {
         **FINRA_DOWNLOAD.renames,
+        "tierIdentifier": "tier",
         "productTypeCode": "product_type",
         "summaryTypeCode": "summary_type",
         "initialPublishedDate": "publication_date",
     },
-    frozenset({"productTypeCode", "initialPublishedDate"}),
+    frozenset({"product_type", "publication_date"}),
 )
 
 SIMPLE_PSV = Dialect(
@@ -121,7 +135,7 @@ def read_lines(name: str, data: bytes, *, strict: bool = True) -> Lines:
     lines = text.replace("\r\n", "\n").split("\n")
     delimiter = "|" if "|" in lines[0] else ","
     header = _fields([lines[0]], delimiter)[0]
-    dialect = next((d for d in DIALECTS if d.recognises(header)), None)
+    dialect = next((d for d in DIALECTS if not d.lacks(header)), None)
     if dialect is None:
         raise SourceError(name, _unknown(header), line=1)
     numbers = [n for n, line in enumerate(lines[1:], start=2) if line.strip()]
@@ -134,13 +148,7 @@ def read_lines(name: str, data: bytes, *, strict: bool = True) -> Lines:
         raise SourceError(name, f"{_CUT}: {kept[-1][:80]!r}", line=numbers[-1])
     good = [f for f, ok in zip(fields, whole, strict=True) if ok]
     columns = list(zip(*good, strict=True)) if good else [()] * len(header)
-    rows = pd.DataFrame(
-        {
-            dialect.renames[source]: pd.Series(values, dtype="str")
-            for source, values in zip(header, columns, strict=True)
-            if source in dialect.renames
-        }
-    )
+    rows = dialect.renamed(dict(zip(header, columns, strict=True)))
     table = pd.DataFrame({"line_number": numbers, "raw_line": kept, "ok": whole})
     return _lines(dialect, rows, table)
 
@@ -185,7 +193,7 @@ def _fields(lines: list[str], delimiter: str) -> list[list[str]]:
 
 
 def _unknown(header: list[str]) -> str:
-    missing = min((set(d.renames) - d.optional - set(header) for d in DIALECTS), key=len)
+    missing = min((d.lacks(header) for d in DIALECTS), key=len)
     known = ", ".join(d.name for d in DIALECTS)
     near = f"; lacks {', '.join(sorted(missing))}" if len(missing) <= 3 else ""
     return f"is of no known dialect ({known}){near}; its header is {'|'.join(header)[:120]!r}"
@@ -215,14 +223,10 @@ def _from_json(name: str, text: str) -> Lines:
     whole = [isinstance(record, dict) for record in records]
     objects = [record for record in records if isinstance(record, dict)]
     header = sorted({key for record in objects for key in record})
-    if not QUERY_API.recognises(header):
+    if QUERY_API.lacks(header):
         raise SourceError(name, _unknown(header), line=1)
-    rows = pd.DataFrame(
-        {
-            ours: pd.Series([_json_text(record.get(source)) for record in objects], dtype="str")
-            for source, ours in QUERY_API.renames.items()
-            if source in header
-        }
+    rows = QUERY_API.renamed(
+        {source: [_json_text(record.get(source)) for record in objects] for source in header}
     )
     table = pd.DataFrame(
         {

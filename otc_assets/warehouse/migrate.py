@@ -68,6 +68,8 @@ def downgrade(engine: sa.Engine, revision: str) -> None:
     """Take the migrations back to ``revision`` (``base``: all of them, with the data)."""
     with write_transaction(engine, "migrations") as connection:
         command.downgrade(alembic_config(connection), revision)
+        if revision == "base":
+            metadata().drop_all(connection)  # what was created from its description alone
 
 
 def write_migration(message: str) -> None:

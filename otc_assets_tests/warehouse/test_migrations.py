@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
+from otc_assets.calculations import output_tables
 from otc_assets.warehouse.engine import create_engine
 from otc_assets.warehouse.migrate import downgrade, migrate
 from otc_assets.warehouse.schema import metadata, partitioned_tables
@@ -26,7 +27,9 @@ def test_migrations_alone_give_the_described_schema(database_url: str):
     migrate(engine, "heads")  # without what create_all would add
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
-        assert compare_metadata(context, metadata()) == []
+        differences = compare_metadata(context, metadata())
+    created = {table.name for table in output_tables()}  # from the description, if it is new
+    assert [d for d in differences if d[0] != "add_table" or d[1].name not in created] == []
     engine.dispose()
 
 

@@ -1,0 +1,37 @@
+"""The generated pages are current, and the README's promises about the tree hold."""
+
+import re
+
+import pytest
+
+from otc_assets.operations.document import readme_with_assets, tables_page
+from otc_assets.settings import DEFAULTS
+from otc_assets_tests.conftest import REPOSITORY
+
+README = (REPOSITORY / "README.md").read_text()
+
+
+def test_the_page_of_tables_is_current():
+    assert (REPOSITORY / "docs/tables.md").read_text() == tables_page(), "run `make docs`"
+
+
+def test_the_assets_in_the_readme_are_current():
+    assert readme_with_assets(README) == README, "run `make docs`"
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/architecture.md", "fixtures/README.md"])
+def test_every_link_leads_somewhere(page: str):
+    path = REPOSITORY / page
+    links = re.findall(r"\]\((?!http)([^)#]+)\)", path.read_text())
+    assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+def test_every_setting_is_explained_with_its_default():
+    for name, default in DEFAULTS.items():
+        assert f"| `{name}` | `{default}` |" in README
+
+
+def test_the_makefile_has_the_targets_that_the_readme_names():
+    makefile = (REPOSITORY / "Makefile").read_text()
+    for target in set(re.findall(r"make (\w+)", README)):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
