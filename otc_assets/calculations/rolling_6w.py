@@ -95,15 +95,16 @@ def rolling_6w(week: WeekKey, frames: Frames) -> pd.DataFrame:
     rows = groups.agg(
         volume=("total_volume", "sum"),
         trades=("total_trades", "sum"),
-        weeks_in_window=("weeks_back", "size"),
+        weeks=("weeks_back", "size"),
     )
     current = window[window["weeks_back"] == 0].set_index("symbol")["total_volume"]
     # Integer sums before the one division: the averages do not depend on the order of the rows.
-    rows["avg_6w_volume"] = to_shares(rows["volume"] / rows["weeks_in_window"])
-    rows["avg_6w_trades"] = rows["trades"] / rows["weeks_in_window"]
+    rows["avg_6w_volume"] = to_shares(rows["volume"] / rows["weeks"])
+    rows["avg_6w_trades"] = rows["trades"] / rows["weeks"]
     rows["current_volume"] = current.reindex(rows.index, fill_value=0)
-    difference = rows["current_volume"] * rows["weeks_in_window"] - rows["volume"]
+    difference = rows["current_volume"] * rows["weeks"] - rows["volume"]
     rows["volume_vs_avg_pct"] = percent(difference, rows["volume"])
     rows["trend"] = trend_of(difference, rows["volume"])
-    rows["is_complete"] = rows["weeks_in_window"] == WINDOW_WEEKS
-    return rows.drop(columns=["volume", "trades"]).reset_index()
+    rows["weeks_in_window"] = rows["weeks"]
+    rows["is_complete"] = rows["weeks"] == WINDOW_WEEKS
+    return rows.drop(columns=["volume", "trades", "weeks"]).reset_index()

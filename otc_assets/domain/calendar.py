@@ -51,7 +51,7 @@ def week_published_on(tier: Tier, day: date) -> WeekKey:
     expected = expected_publication_date(week)
     if day != expected:
         raise ValueError(
-            f"{day} ({day:%A}) is no publication day of {tier}: the nearest is {expected} "
+            f"{day} ({day:%A}) is no publication day of {tier}: that would be {expected} "
             f"({expected:%A}), for the week ending {week.week_ending}"
         )
     return week

@@ -124,16 +124,20 @@ class Quality:
     status: str
 
 
-def grade(results: Iterable[QualityCheckResult], status: SliceStatus) -> Quality | None:
+def grade(
+    results: Iterable[QualityCheckResult], status: SliceStatus, *, has_content: bool = True
+) -> Quality | None:
     """Return the quality of a slice: 1 less the penalty of each unexpected failure.
 
     A slice that is due and has no content scores 0; one that is not due yet has no quality.
     """
     if status is SliceStatus.NOT_DUE:
         return None
+    if not has_content:
+        return quality_of(0.0)
     failed = [r for r in results if not r.passed and not r.is_expected]
     score = 1 - sum(PENALTY[r.severity] for r in failed)
-    return quality_of(0.0 if status is SliceStatus.MISSING else round(max(score, 0.0), 6))
+    return quality_of(round(max(score, 0.0), 6))
 
 
 def quality_of(score: float) -> Quality:

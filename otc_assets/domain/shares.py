@@ -34,13 +34,14 @@ def parse_shares(text: "pd.Series[str]") -> "pd.Series[int]":
 
 
 def percent(part: "pd.Series[Any]", whole: Any) -> "pd.Series[float]":
-    """Return ``part`` in percent of ``whole``, null where that is 0.
+    """Return ``part`` in percent of ``whole``, null where that is 0; all of it is exactly 100.
 
     In floating point: a hundred times a large quantity in millionths would leave int64.
     """
     nonzero = whole.where(whole != 0) if isinstance(whole, pd.Series) else whole or float("nan")
-    shares: pd.Series[float] = 100.0 * part / nonzero
-    return shares
+    percents: pd.Series[float] = 100.0 * part / nonzero
+    percents[(part == whole) & percents.notna()] = 100.0  # not 100.00000000000001
+    return percents
 
 
 def to_shares(millionths: Any) -> Any:

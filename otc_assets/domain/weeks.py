@@ -61,7 +61,10 @@ class WeekKey:
             raise ValueError(
                 f"a slice reads 'tier:week_ending', for example OTC:2025-12-26: {text!r}"
             )
-        return cls(Tier(tier), date.fromisoformat(week))
+        key = cls(Tier(tier), date.fromisoformat(week))
+        if str(key) != text:  # fromisoformat also reads 20251226 and 2025-W52-5
+            raise ValueError(f"a slice reads {key}, not {text}")
+        return key
 
     @property
     def monday(self) -> date:

@@ -92,7 +92,12 @@ def _write(writer: SliceWriter, known: Knowledge, name: str, rows: pd.DataFrame)
 def _count(writer: SliceWriter, name: str, rows: int) -> dict[str, object]:
     """Enter a written table in the manifest, and grade the slice anew."""
     manifest = writer.manifest(writer.week) or {}
-    quality = standing_quality(writer, writer.week, SliceStatus(manifest["status"]))
+    quality = standing_quality(
+        writer,
+        writer.week,
+        SliceStatus(manifest["status"]),
+        has_content=manifest["source_revision"] is not None,
+    )
     graded: dict[str, object] = {
         "quality_score": quality.score if quality else None,
         "quality_grade": quality.grade if quality else None,

@@ -49,10 +49,11 @@ def _graded_verdicts(reader: SliceReader, week: WeekKey) -> list[QualityCheckRes
     return [verdict for table in graded_tables() for verdict in found.get(table.name, [])]
 
 
-def standing_quality(reader: SliceReader, week: WeekKey, status: SliceStatus) -> Quality | None:
-    """Grade a slice by its verdicts; None if it is not due, or nothing was judged."""
-    verdicts = _graded_verdicts(reader, week)
-    return grade(verdicts, status) if verdicts else None
+def standing_quality(
+    reader: SliceReader, week: WeekKey, status: SliceStatus, *, has_content: bool
+) -> Quality | None:
+    """Grade a slice by its verdicts; None if it is not due."""
+    return grade(_graded_verdicts(reader, week), status, has_content=has_content)
 
 
 def content_quality(reader: SliceReader, week: WeekKey) -> Quality | None:

@@ -176,7 +176,7 @@ def _close(writer: SliceWriter, harvest: Harvest, index: SourceIndex, today: dat
     counts = before.get("row_counts", {}) if unchanged else {}
     verdicts = evaluate(rules_of(RAW), view_of(known, status, reason))
     writer.save_verdicts("raw", verdicts)
-    quality = standing_quality(writer, week, status)
+    quality = standing_quality(writer, week, status, has_content=loaded)
     writer.save_manifest(
         quality_score=quality.score if quality else None,
         quality_grade=quality.grade if quality else None,

@@ -220,8 +220,8 @@ def _from_json(name: str, text: str) -> Lines:
         raise SourceError(name, "is no JSON array of records", line=1)
     if not records:
         raise SourceError(name, "is an empty JSON array")
-    whole = [isinstance(record, dict) for record in records]
-    objects = [record for record in records if isinstance(record, dict)]
+    whole = [_is_record(record) for record in records]
+    objects = [record for record, ok in zip(records, whole, strict=True) if ok]
     header = sorted({key for record in objects for key in record})
     if QUERY_API.lacks(header):
         raise SourceError(name, _unknown(header), line=1)
@@ -231,11 +231,18 @@ def _from_json(name: str, text: str) -> Lines:
     table = pd.DataFrame(
         {
             "line_number": range(1, len(records) + 1),
-            "raw_line": [json.dumps(record, ensure_ascii=False) for record in records],
+            "raw_line": [json.dumps(record) for record in records],
             "ok": whole,
         }
     )
     return _lines(QUERY_API, rows, table)
+
+
+def _is_record(value: object) -> bool:
+    """Tell whether a JSON value is an object whose text any database can hold."""
+    text = json.dumps(value, ensure_ascii=False)
+    unpaired = any("\ud800" <= character <= "\udfff" for character in text)
+    return isinstance(value, dict) and not unpaired and "\\u0000" not in text
 
 
 def _json_text(value: object) -> str:

@@ -93,8 +93,8 @@ def test_the_equity_market_is_closed_on_its_holidays_and_at_weekends(day):
         (Tier.OTC, date(2025, 12, 16), "2025-12-15 .Monday., .* week ending 2025-11-14"),
     ],
 )
-def test_a_day_that_is_no_publication_day_is_refused_with_the_nearest_one(tier, day, nearest):
-    message = f"{day} .{day:%A}. is no publication day of {tier}: the nearest is {nearest}"
+def test_a_day_that_is_no_publication_day_is_refused_with_one_that_is(tier, day, nearest):
+    message = f"{day} .{day:%A}. is no publication day of {tier}: that would be {nearest}"
     with pytest.raises(ValueError, match=message):
         week_published_on(tier, day)
 

@@ -75,7 +75,9 @@ def test_one_more_failure_never_makes_a_slice_better(severities, another):
 
 
 def test_a_slice_that_is_due_and_missing_scores_nothing():
-    assert grade([], SliceStatus.MISSING) == Quality(0.0, "F", "critical")
+    nothing = Quality(0.0, "F", "critical")
+    for status in (SliceStatus.MISSING, SliceStatus.REFUSED):
+        assert grade([result(ERROR)], status, has_content=False) == nothing
 
 
 def test_a_slice_that_is_not_due_has_no_quality():

@@ -1,5 +1,7 @@
 """Every dialect is recognised from its header, and no value is changed on the way in."""
 
+from decimal import Decimal
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -93,9 +95,16 @@ def test_a_total_of_the_api_is_no_row_because_it_would_count_twice(summary):
     assert list(file.rejects["reason_code"]) == ["wrong_summary_type"]
 
 
-def test_a_json_number_keeps_its_digits():
-    file = parsed(api_json([row(shares=123456789012.25), row("BIG", shares=999999999999)]))
-    assert list(file.rows["share_volume"]) == [123456789012_250000, 999999999999_000000]
+@pytest.mark.parametrize("digits", ["999999999999", "123456789012.123456", "0.000001", "1.10"])
+def test_a_json_number_keeps_its_digits(digits):
+    data = api_json([row(shares=digits)]).replace(f'"{digits}"'.encode(), digits.encode())
+    assert Decimal(int(parsed(data).rows.loc[0, "share_volume"])) == Decimal(digits) * 10**6
+
+
+def test_a_json_number_of_thousands_of_digits_is_refused_alone():
+    data = api_json([row(), row("B", shares="9" * 5_000)]).replace(b'"999', b"999")
+    file = parsed(data.replace(b'999"', b"999"))
+    assert list(file.rejects["reason_code"]) == ["invalid_volume"]
 
 
 def test_a_null_in_json_is_an_empty_value():

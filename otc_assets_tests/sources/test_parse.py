@@ -212,6 +212,17 @@ def test_the_content_does_not_depend_on_the_order_of_lines_or_the_name():
     assert one.sha256 != other.sha256
 
 
+def test_a_file_that_differs_only_in_a_refused_line_is_another_content():
+    one, other = (parsed(piped([row(), row("", trades=n)])) for n in (1, 2))
+    assert one.content_sha256 != other.content_sha256
+
+
+def test_a_line_with_several_faults_is_refused_for_the_first_of_them():
+    assert reasons(parsed(piped([row(), row("", mpid="", shares="-1", trades="x")]))) == [
+        "empty_symbol"
+    ]
+
+
 @pytest.mark.parametrize(
     "change",
     [

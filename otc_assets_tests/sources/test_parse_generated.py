@@ -46,9 +46,7 @@ ODD_VALUES = [
 ]
 """Place in the line, reason, and values that are refused for it there."""
 
-ODD_FIELDS = st.sampled_from(
-    [(place, reason, value) for place, reason, values in ODD_VALUES for value in values]
-)
+ODD_FIELDS = [(place, reason, value) for place, reason, values in ODD_VALUES for value in values]
 WRONG_LENGTH = st.one_of(
     GOOD_LINES.map(lambda fields: fields[:-1]),
     GOOD_LINES.map(lambda fields: (*fields, "")),
@@ -63,11 +61,21 @@ def spoiled(fields, odd):
 
 LINES = st.one_of(
     GOOD_LINES.map(lambda fields: (fields, "")),
-    st.builds(spoiled, GOOD_LINES, ODD_FIELDS),
+    st.builds(spoiled, GOOD_LINES, st.sampled_from(ODD_FIELDS)),
     WRONG_LENGTH,
 )
 A_GOOD_LINE = tuple(str(row()[column]) for column in DOWNLOAD)
+ANOTHER = (*A_GOOD_LINE[:-1], "2026-01-15")
 WITH_A_LINE_BREAK_OF_UNICODE = ("OTC", "A\x85B\u2028", *A_GOOD_LINE[2:])
+
+
+@pytest.mark.parametrize("odd", ODD_FIELDS, ids=lambda odd: f"{odd[1]} {odd[2]!r}")
+def test_a_line_with_one_odd_value_is_refused_alone_and_kept_whole(odd):
+    fields, reason = spoiled(A_GOOD_LINE, odd)
+    lines = ["|".join(line) for line in (DOWNLOAD, A_GOOD_LINE, fields, ANOTHER)]
+    file = parsed("".join(f"{line}\n" for line in lines).encode(), "week_2025-11-14.csv")
+    assert file.rejects.values.tolist() == [[3, reason, lines[2]]]
+    assert list(file.rows["line_number"]) == [2, 4]
 
 
 @settings(max_examples=120)

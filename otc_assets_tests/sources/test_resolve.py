@@ -110,6 +110,16 @@ def test_a_single_unknown_tier_is_left_to_the_judge_of_lines():
     assert resolved(piped([row(), row("B", tier="NMS Tier 9")])) == WEEK
 
 
+def test_rows_of_an_unknown_tier_do_not_tell_the_publication():
+    strange = [row(symbol, tier="NMS Tier 9", updated="2025-12-22") for symbol in "AB"]
+    assert resolved(piped([*strange, row("C")])) == WEEK
+
+
+@pytest.mark.parametrize("friday", ["2099-01-02", "2025-13-45", "", "soon"])
+def test_a_single_impossible_week_is_left_to_the_judge_of_lines(friday):
+    assert resolved(piped([row(), row("B"), row("C", friday=friday)], PSV)) == WEEK
+
+
 def test_an_unknown_tier_throughout_is_refused_with_the_known_ones():
     assert refusal(piped([row(tier="NMS Tier 9")])) == (
         "some.csv, line 2: unknown tier 'NMS Tier 9'; known: NMS Tier 1, NMS Tier 2, OTC"
