@@ -38,7 +38,8 @@ REASONS = {
     RejectReason.NEGATIVE_VOLUME: "the share quantity is negative",
     RejectReason.INVALID_TRADES: "the trade count is no whole number of up to 12 digits",
     RejectReason.NEGATIVE_TRADES: "the trade count is negative",
-    RejectReason.INVALID_DATE: "a date that is none, or that lies before the end of the week",
+    RejectReason.INVALID_DATE: "a date that is none, that lies before the end of the week, or "
+    "another week than the file's",
     RejectReason.FUTURE_DATE: "a date after the day of reading",
     RejectReason.EXACT_REPEAT: "the same line again: counted once",
 }
@@ -53,8 +54,8 @@ def reject_reasons(rows: pd.DataFrame, week: WeekKey, today: date) -> "pd.Series
     """Return the first reason against each row, ``""`` for a good one.
 
     ``rows`` has text columns: symbol, mpid, share_volume, trade_count and, where the dialect has
-    them, tier, summary_type, publication_date and revision_date (ISO dates). Exact repeats are
-    found later, when good rows have their content hash.
+    them, tier, summary_type, publication_date, revision_date and the week itself as week_ending or
+    week_start (ISO dates). Exact repeats are found later, among the good rows.
     """
     reasons = pd.Series("", index=rows.index, dtype=object)
 
@@ -65,8 +66,8 @@ def reject_reasons(rows: pd.DataFrame, week: WeekKey, today: date) -> "pd.Series
         mark(~rows["tier"].isin(list(Tier)), RejectReason.UNKNOWN_TIER)
     if "summary_type" in rows:
         mark(rows["summary_type"] != VENUE_BY_SYMBOL, RejectReason.WRONG_SUMMARY_TYPE)
-    mark(rows["symbol"] == "", RejectReason.EMPTY_SYMBOL)
-    mark(rows["mpid"] == "", RejectReason.EMPTY_MPID)
+    mark(rows["symbol"].str.strip() == "", RejectReason.EMPTY_SYMBOL)
+    mark(rows["mpid"].str.strip() == "", RejectReason.EMPTY_MPID)
     mark(~rows["share_volume"].str.fullmatch(NUMBER), RejectReason.INVALID_VOLUME)
     mark(rows["share_volume"].str.startswith("-"), RejectReason.NEGATIVE_VOLUME)
     mark(~rows["trade_count"].str.fullmatch(TRADES), RejectReason.INVALID_TRADES)
@@ -76,6 +77,11 @@ def reject_reasons(rows: pd.DataFrame, week: WeekKey, today: date) -> "pd.Series
             days = _dates(rows[column])
             mark(days.isna() | (days <= pd.Timestamp(week.week_ending)), RejectReason.INVALID_DATE)
             mark(days > pd.Timestamp(today), RejectReason.FUTURE_DATE)
+    for column, named in (("week_ending", week.week_ending), ("week_start", week.monday)):
+        if column in rows:
+            days = _dates(rows[column])
+            mark(days > pd.Timestamp(today), RejectReason.FUTURE_DATE)
+            mark(days != pd.Timestamp(named), RejectReason.INVALID_DATE)
     return reasons
 
 

@@ -28,7 +28,10 @@ def sha256_of(data: bytes) -> str:
 def archived_on(path: UPath) -> date | None:
     """Return the revision date under which an archived file is kept; None for other files."""
     match = _ARCHIVED.search(path.as_posix())
-    return date.fromisoformat(match[1]) if match else None
+    try:
+        return date.fromisoformat(match[1]) if match else None
+    except ValueError:
+        return None
 
 
 class Archive:
@@ -55,7 +58,14 @@ class Archive:
         return key
 
     def restore(self, key: str, data: bytes) -> None:
-        """Put bytes that the store knows back under their key, if they are gone."""
+        """Put bytes that the store knows back under their key, if they are gone.
+
+        Raises:
+            OSError: they are not the bytes of that key, or could not be written.
+
+        """
+        if key.split("/")[-2] != sha256_of(data):
+            raise OSError(f"{key}: these are other bytes")
         self._put(key, data)
 
     def _key(self, week: WeekKey, day: str, name: str, data: bytes) -> str:
@@ -67,7 +77,7 @@ class Archive:
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             _write_whole(path, data)
-            self.get(key)
+        self.get(key)
         return key
 
     def get(self, key: str) -> bytes:
@@ -88,6 +98,6 @@ def _write_whole(path: UPath, data: bytes) -> None:
     if path.protocol not in ("", "file"):  # object stores show an object only when it is whole
         path.write_bytes(data)
         return
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = path.with_name(f".{os.getpid()}.part")
     part.write_bytes(data)
     part.rename(path)

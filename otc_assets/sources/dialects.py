@@ -4,11 +4,12 @@ A dialect is recognised by its header alone. Every value stays text until it has
 by line (`otc_assets.domain.rejects`).
 """
 
+import codecs
 import csv
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
@@ -144,7 +145,7 @@ def read_lines(name: str, data: bytes, *, strict: bool = True) -> Lines:
     kept = [lines[n - 1] for n in numbers]
     fields = _fields(kept, delimiter)
     whole = [len(f) == len(header) for f in fields]
-    if strict and not whole[-1] and lines[-1]:
+    if strict and lines[-1] and _is_cut(dialect, header, fields[-1]):
         raise SourceError(name, f"{_CUT}: {kept[-1][:80]!r}", line=numbers[-1])
     good = [f for f, ok in zip(fields, whole, strict=True) if ok]
     columns = list(zip(*good, strict=True)) if good else [()] * len(header)
@@ -159,21 +160,20 @@ _CUT = (
 )
 
 
-def cut_off(name: str, data: bytes, last: "pd.Series[Any]") -> SourceError | None:
-    """Return the error if the last line has all fields, but its last one was cut short.
-
-    ``last`` is that line's row in rejects: only a line that is refused for its date can be one.
-    """
-    if data.endswith(b"\n") or last["reason_code"] != RejectReason.INVALID_DATE:
-        return None
-    return SourceError(name, f"{_CUT}: {last['raw_line'][:80]!r}", line=last["line_number"])
+def _is_cut(dialect: Dialect, header: list[str], last: list[str]) -> bool:
+    """Tell whether a last line, without its newline, ends before its last field does."""
+    if len(last) < len(header) or not last[-1]:
+        return True
+    is_date = dialect.renames.get(header[-1]) in ("revision_date", "publication_date", "week_start")
+    return is_date and len(last[-1]) < len("2025-12-26")
 
 
 def _decode(name: str, data: bytes, *, strict: bool) -> str:
+    data = data.removeprefix(codecs.BOM_UTF8)
     if not data.strip():
         raise SourceError(name, "is empty")
     try:
-        text = data.decode("utf-8-sig", errors="strict" if strict else "replace")
+        text = data.decode(errors="strict" if strict else "replace")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         value = data[error.start : error.end].hex(" ")
@@ -189,7 +189,14 @@ def _decode(name: str, data: bytes, *, strict: bool) -> str:
 def _fields(lines: list[str], delimiter: str) -> list[list[str]]:
     if delimiter == "|":  # FINRA quotes nothing: a quotation mark is part of a name
         return [line.split("|") for line in lines]
-    return list(csv.reader(lines))
+    return [_csv_fields(line) for line in lines]
+
+
+def _csv_fields(line: str) -> list[str]:
+    try:
+        return next(csv.reader([line]))
+    except csv.Error:  # a bare carriage return, an endless field: one field, so it is malformed
+        return [line]
 
 
 def _unknown(header: list[str]) -> str:
@@ -216,6 +223,8 @@ def _from_json(name: str, text: str) -> Lines:
     except json.JSONDecodeError as error:
         reason = f"is no whole JSON document ({error.msg}); download it again"
         raise SourceError(name, reason, line=error.lineno) from None
+    except RecursionError:
+        raise SourceError(name, "is no JSON array of records: it is nested too deep") from None
     if not isinstance(records, list):
         raise SourceError(name, "is no JSON array of records", line=1)
     if not records:
@@ -231,18 +240,29 @@ def _from_json(name: str, text: str) -> Lines:
     table = pd.DataFrame(
         {
             "line_number": range(1, len(records) + 1),
-            "raw_line": [json.dumps(record) for record in records],
+            "raw_line": [json.dumps(r) for r in json.loads(text, parse_int=_int)],
             "ok": whole,
         }
     )
     return _lines(QUERY_API, rows, table)
 
 
+def _int(digits: str) -> int | str:
+    return int(digits) if len(digits) < 100 else digits  # Python refuses thousands of digits
+
+
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
 def _is_record(value: object) -> bool:
-    """Tell whether a JSON value is an object whose text any database can hold."""
-    text = json.dumps(value, ensure_ascii=False)
-    unpaired = any("\ud800" <= character <= "\udfff" for character in text)
-    return isinstance(value, dict) and not unpaired and "\\u0000" not in text
+    """Tell whether a JSON value is a flat object whose text any database can hold.
+
+    Numbers have been read as text; an unpaired surrogate or a NUL cannot be stored.
+    """
+    if not isinstance(value, dict):
+        return False
+    texts = [text for text in value.values() if text is not None]
+    return all(isinstance(text, str) and not _UNSTORABLE.search(text) for text in texts)
 
 
 def _json_text(value: object) -> str:

@@ -6,7 +6,8 @@ from datetime import date
 
 from upath import UPath
 
-from otc_assets.domain.weeks import WeekKey
+from otc_assets.domain.tiers import Tier
+from otc_assets.domain.weeks import WeekKey, week_ending_of
 from otc_assets.sources.archive import archived_on
 from otc_assets.sources.dialects import read_lines
 from otc_assets.sources.errors import SourceError
@@ -87,8 +88,16 @@ class SourceIndex:
         return [*placed, *(f for f in broken if f.hint.tier or not placed)]
 
     def strays(self) -> list[SourceFile]:
-        """Return the files that cannot be placed at all: neither rows nor name tell a week."""
-        return [f for f in self.unplaced if f.hint.week_ending is None]
+        """Return the files that belong to no slice, neither by their rows nor by their name."""
+        return [f for f in self.unplaced if not self._slices_of(f)]
+
+    def _slices_of(self, file: SourceFile) -> list[WeekKey]:
+        """Return the slices that a broken file counts for."""
+        day = file.hint.week_ending
+        if day is None or day != week_ending_of(day):
+            return []
+        every = [WeekKey(tier, day) for tier in Tier]
+        return [week for week in every if file in self.files_of(week)]
 
 
 class FileSource:
@@ -119,9 +128,16 @@ class FileSource:
     def _place(self, path: UPath, today: date) -> SourceFile:
         stat = path.stat()
         seen = (str(path), stat.st_size, stat.st_mtime)
-        if seen not in self._seen:
-            self._seen[seen] = _placed(SourceFile(path, stat.st_size), today)
-        return self._seen[seen]
+        if seen in self._seen:
+            return self._seen[seen]
+        try:
+            file = _placed(SourceFile(path, stat.st_size), today)
+        except OSError as error:  # it may pass: look again the next time
+            unread = SourceError(path.name, f"cannot be read: {error}")
+            return SourceFile(path, stat.st_size, error=unread)
+        if stat.st_mtime:  # where a store tells no time, a change would not show
+            self._seen[seen] = file
+        return file
 
 
 def _placed(file: SourceFile, today: date) -> SourceFile:
@@ -130,16 +146,17 @@ def _placed(file: SourceFile, today: date) -> SourceFile:
         return replace(file, week=resolve(file.name, lines, today))
     except SourceError as error:
         return replace(file, error=error)
-    except OSError as error:
-        return replace(file, error=SourceError(file.name, f"cannot be read: {error}"))
 
 
 def _sample(file: SourceFile) -> bytes:
     """Return the file, or if it is large its start and whole lines from all over it."""
-    if file.size <= SAMPLE_WHOLE or (file.path.suffix == ".json" and file.size <= MAX_BYTES):
+    if file.size <= SAMPLE_WHOLE:
         return file.path.read_bytes()
     with file.path.open("rb") as stream:
-        parts = [stream.read(SAMPLE_PART).rpartition(b"\n")[0]]
+        start = stream.read(SAMPLE_PART)
+        if start.lstrip()[:1] in (b"[", b"{") and file.size <= MAX_BYTES:
+            return start + stream.read()  # a part of a JSON document says nothing
+        parts = [start.rpartition(b"\n")[0]]
         for part in range(1, SAMPLE_PARTS):
             stream.seek(part * (file.size - SAMPLE_PART) // (SAMPLE_PARTS - 1))
             parts.append(stream.read(SAMPLE_PART).partition(b"\n")[2].rpartition(b"\n")[0])

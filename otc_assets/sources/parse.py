@@ -12,7 +12,7 @@ from otc_assets.domain.rejects import RejectReason, reject_reasons
 from otc_assets.domain.shares import parse_shares
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.sources.archive import sha256_of
-from otc_assets.sources.dialects import Lines, cut_off, read_lines
+from otc_assets.sources.dialects import Lines, read_lines
 from otc_assets.sources.errors import SourceError
 from otc_assets.sources.resolve import resolve
 
@@ -80,12 +80,10 @@ def parse(name: str, data: bytes, asked: WeekKey, today: date) -> ParsedFile:
     if week != asked:
         raise SourceError(name, f"holds {week}, not the slice asked for, {asked}")
     good, rejects = _judge(lines, week, today)
-    if len(rejects) and (error := cut_off(name, data, rejects.iloc[-1])):
-        raise error
     publication = expected_publication_date(week)
     dated = "revision_date" in good
     rows = _rows(good, publication)
-    repeats = rows.duplicated("content_hash")
+    repeats = good.duplicated("raw_line")
     again = good.loc[repeats[repeats].index].assign(reason_code=_REPEAT)
     rejects = pd.concat([rejects, again[list(REJECT_COLUMNS)]]).sort_values("line_number")
     rows = rows[~repeats].reset_index(drop=True)

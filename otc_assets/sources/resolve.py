@@ -17,8 +17,8 @@ from otc_assets.domain.weeks import WeekKey, validated_week_ending
 from otc_assets.sources.dialects import Lines
 from otc_assets.sources.errors import SourceError
 
-_WEEK = re.compile(r"week_(\d{4}-\d{2}-\d{2})")
-_TIER_AND_DATE = re.compile(r"(tier_?1|tier_?2|otc)_(\d{8})", re.IGNORECASE)
+_WEEK = re.compile(r"week_([0-9]{4}-[0-9]{2}-[0-9]{2})")
+_TIER_AND_DATE = re.compile(r"(tier_?1|tier_?2|otc)_([0-9]{8})", re.IGNORECASE | re.ASCII)
 _TIER_NAMES = {"tier1": Tier.NMS_TIER_1, "tier2": Tier.NMS_TIER_2, "otc": Tier.OTC}
 
 
@@ -56,10 +56,12 @@ def _published(tier: Tier, digits: str) -> date | None:
 
 
 def _date(text: str) -> date | None:
+    """Return an ISO date of the years in which there can be data, None for anything else."""
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError:
         return None
+    return day if 2000 <= day.year < 2200 else None
 
 
 def resolve(name: str, lines: Lines, today: date) -> WeekKey:
@@ -71,32 +73,35 @@ def resolve(name: str, lines: Lines, today: date) -> WeekKey:
     """
     hint = hint_of(name)
     tier = _tier(name, lines.rows)
+    line = int(lines.rows["line_number"].iloc[0])
     if hint.tier not in (None, tier):
-        line = int(lines.rows["line_number"].iloc[0])
         raise SourceError(name, f"its name says {hint.tier}, its rows say {tier}", line=line)
     week = _week_of_rows(name, lines.rows, today)
     if hint.named_week:
         if hint.week_ending is None:
             raise SourceError(name, "the week in its name is no date")
         if week not in (None, hint.week_ending):
-            line = int(lines.rows["line_number"].iloc[0])
             reason = f"its name says week {hint.week_ending}, its rows say {week}"
             raise SourceError(name, reason, line=line)
         week = hint.week_ending
     if week is None:
         return _week_of_publication(name, lines.rows, tier)
+    if week > today:
+        raise SourceError(name, f"the week {week} ends in the future", line=line)
     try:
         return WeekKey(tier, validated_week_ending(week))
     except ValueError as error:
-        raise SourceError(name, str(error)) from None
+        raise SourceError(name, str(error), line=line) from None
 
 
 def _tier(name: str, rows: pd.DataFrame) -> Tier:
+    if rows.empty:
+        raise SourceError(name, "no line has as many fields as the header", line=2)
     known = rows[rows["tier"].isin(list(Tier))]
     if known.empty:
-        value = rows["tier"].iloc[0] if len(rows) else ""
-        line = int(rows["line_number"].iloc[0]) if len(rows) else 2
-        raise SourceError(name, f"unknown tier {value!r}; known: {', '.join(Tier)}", line=line)
+        first = rows.iloc[0]
+        reason = f"unknown tier {first['tier']!r}; known: {', '.join(Tier)}"
+        raise SourceError(name, reason, line=int(first["line_number"]))
     tier = Tier(known["tier"].mode().iloc[0])
     _refuse_mixed(name, known, known["tier"] != tier, "tier", str(tier))
     return tier
