@@ -204,3 +204,13 @@ def test_a_late_week_refreshes_the_windows_of_later_ones(tmp_path: Path):
         limit=9,
     ).records
     assert len(records) == 2
+
+
+def test_windows_of_weeks_that_are_not_there_yet_are_no_failure(tmp_path: Path):
+    """A backfill of a week from the UI asks for the windows of the five weeks after it."""
+    station = Station(tmp_path)
+    assert station.run(partition_key="OTC|2025-07-04").success
+    windows = ["rolling_6w", "research_snapshot"]
+    assert station.run_range("OTC|2025-07-04", "OTC|2025-08-08", selection=windows).success
+    assert station.metadata("rolling_6w", "OTC|2025-08-08")["status"] == "not computed"
+    assert not station.run(["symbol_summary"], partition_key="OTC|2025-08-08").success
