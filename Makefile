@@ -1,7 +1,7 @@
 # The two commands are `make demo` and `make test`; both set everything up by themselves.
 PYTHON ?= python3
 BIN := .venv/bin
-export DAGSTER_HOME := $(CURDIR)/.otc/dagster
+export DAGSTER_HOME := $(CURDIR)
 
 ALL_FIXTURES := NMS Tier 1|2025-05-02...OTC|2025-07-04
 # The demo stays what it is, whatever the shell has set for real data.
@@ -9,14 +9,15 @@ DEMO_SETTINGS := OTC_DATABASE_URL= OTC_SOURCE_URL= OTC_ARCHIVE_URL=
 
 .PHONY: demo ui test lint check format docs fixtures migration clean
 
-demo: .venv/installed $(DAGSTER_HOME)/dagster.yaml ## every asset over the fixture weeks, from the command line
+demo: .venv/installed ## every asset over the fixture weeks, from the command line
+	@mkdir -p .otc
 	$(DEMO_SETTINGS) $(BIN)/dagster asset materialize -m otc_assets.definitions --select '*' \
 		--partition-range '$(ALL_FIXTURES)' > .otc/demo.log 2>&1 || { tail -40 .otc/demo.log; exit 1; }
 	@$(DEMO_SETTINGS) $(BIN)/python -m otc_assets.operations.summary
 	@echo
 	@echo "Next: 'make ui', then open http://localhost:3000 (the log of this run is .otc/demo.log)."
 
-ui: .venv/installed $(DAGSTER_HOME)/dagster.yaml ## Dagster's UI on http://localhost:3000
+ui: .venv/installed ## Dagster's UI on http://localhost:3000
 	$(BIN)/dagster dev -p 3000
 
 test: .venv/installed ## all tests, on SQLite and on a real PostgreSQL server
@@ -51,8 +52,3 @@ clean: ## the demo's store and Dagster's own, so that all starts anew
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@
-
-$(DAGSTER_HOME)/dagster.yaml: dagster.yaml
-	mkdir -p $(DAGSTER_HOME)
-	ln -sf ../../dagster.yaml $@
-	touch -h $@

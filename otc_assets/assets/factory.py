@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from otc_assets.assets.metadata import column_lineage, column_schema, slice_metadata
-from otc_assets.assets.partitions import SLICES, partition_key_of, slice_of, window_mapping
+from otc_assets.assets.partitions import SLICES, partition_key_of, slice_of
 from otc_assets.assets.platform import Platform, run_ids, today
 from otc_assets.calculations import calculations_of, output_tables
 from otc_assets.domain.tables import RAW, Table
@@ -39,7 +39,7 @@ def _options(table: Table, code_version: str) -> dict[str, Any]:
         "group_name": GROUPS.get(table.name, "metrics"),
         "kinds": {"python", "pandas", "table"},
         "code_version": code_version,
-        "description": f"One row per {table.grain}.\n\n{table.description}",
+        "description": f"{table.description}\n\nOne row per {table.grain}.",
         "metadata": {"dagster/column_schema": column_schema(table)},
     }
 
@@ -64,16 +64,13 @@ def _raw_asset() -> dg.AssetsDefinition:
 
 def _derived_asset(table: Table) -> dg.AssetsDefinition:
     calculations = calculations_of(table.name)
-    weeks_of_input = {
-        name: calc.spec.weeks_required for calc in calculations for name in calc.spec.input_tables
-    }
+    inputs = dict.fromkeys(name for calc in calculations for name in calc.spec.input_tables)
 
     @dg.asset(  # type: ignore[untyped-decorator]
         **_options(table, ",".join(calc.spec.version for calc in calculations)),
-        deps=[
-            dg.AssetDep(name, partition_mapping=window_mapping(weeks) if weeks > 1 else None)
-            for name, weeks in weeks_of_input.items()
-        ],
+        # The windows of later weeks are refreshed below, and not by a partition mapping: with one,
+        # a backfill of a week asks for the five weeks after it, which may not be public yet.
+        deps=inputs,
     )
     def derived(
         context: dg.AssetExecutionContext, platform: Platform
@@ -87,11 +84,11 @@ def _derived_asset(table: Table) -> dg.AssetsDefinition:
         _each(context, table, work)
         for week in later_weeks(warehouse, table.name, requested):
             if outcome := refresh(warehouse, table.name, week, run):
-                key, metadata = partition_key_of(week), slice_metadata(outcome)
-                event = dg.AssetMaterialization(table.name, partition=key, metadata=metadata)
-                context.log_event(event)
-                context.log.info(f"{table.name} {week}: refreshed, an earlier week has changed")
-        return dg.MaterializeResult()
+                rows = len(outcome.rows)
+                context.log.info(
+                    f"{table.name} {week}: refreshed, an earlier week came; {rows} rows"
+                )
+        return dg.MaterializeResult(metadata={"dagster/column_lineage": column_lineage(table)})
 
     definition: dg.AssetsDefinition = derived
     return definition
@@ -107,9 +104,6 @@ def _each(context: dg.AssetExecutionContext, table: Table, work: Work) -> None:
         outcome = work(week)
         rows += len(outcome.rows)
         key, metadata = partition_key_of(week), slice_metadata(outcome)
-        if number == len(slices) and table is not RAW:
-            # The UI reads the lineage of columns from the newest materialization: once is enough.
-            metadata["dagster/column_lineage"] = column_lineage(table)
         context.add_asset_metadata(metadata, partition_key=key)
         if number % every == 0 or number == len(slices) or not outcome.written:
             rate = rows / max(time.monotonic() - started, 1e-9)

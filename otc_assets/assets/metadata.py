@@ -1,11 +1,13 @@
 """What the UI shows of a table and of each of its partitions."""
 
+from decimal import Decimal
 from typing import Any
 
 import dagster as dg
 import pandas as pd
 
 from otc_assets.domain.quality import SliceStatus
+from otc_assets.domain.revisions import Action, IngestionResult
 from otc_assets.domain.shares import format_shares
 from otc_assets.domain.tables import ColumnType, Table
 from otc_assets.operations.outcome import SliceOutcome
@@ -58,11 +60,17 @@ def slice_metadata(outcome: SliceOutcome) -> dict[str, Any]:
     if outcome.reason:
         metadata["reason"] = outcome.reason
     for result in outcome.results:
-        what = f"{result.action.value} (previous: {result.previous_revision or 'none'})"
-        metadata[f"revision {result.revision}"] = what
+        metadata[f"revision {result.revision}"] = _said(result)
     if outcome.status is not SliceStatus.NOT_DUE and len(rows):
         metadata |= _totals(rows) | {"preview": dg.MetadataValue.md(_preview(rows, outcome.table))}
     return metadata
+
+
+def _said(result: IngestionResult) -> str:
+    if result.action is Action.SKIPPED:
+        return "skipped: the store has this content already"
+    before = f", after revision {result.previous_revision}" if result.previous_revision else ""
+    return f"{result.action}{before}"
 
 
 def _totals(rows: pd.DataFrame) -> dict[str, Any]:
@@ -84,11 +92,13 @@ def _totals(rows: pd.DataFrame) -> dict[str, Any]:
 
 
 def _preview(rows: pd.DataFrame, table: str) -> str:
-    """Return the first rows as a markdown table."""
+    """Return the first rows as a markdown table, without hashes and empty columns."""
     kinds = {column.name: column.type for column in table_named(table).columns}
-    shown = [c for c in rows.columns if kinds.get(c) not in (ColumnType.HASH, None)]
+    filled = rows.head(PREVIEW_ROWS).dropna(axis="columns", how="all")
+    hidden = {"calc_name"} | {name for name, kind in kinds.items() if kind is ColumnType.HASH}
+    shown = [name for name in kinds if name in filled and name not in hidden]
     lines = ["| " + " | ".join(shown) + " |", "|" + " --- |" * len(shown)]
-    for row in rows[shown].head(PREVIEW_ROWS).itertuples(index=False):
+    for row in filled[shown].itertuples(index=False):
         cells = (_cell(value, kinds[name]) for name, value in zip(shown, row, strict=True))
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
@@ -97,5 +107,8 @@ def _preview(rows: pd.DataFrame, table: str) -> str:
 def _cell(value: Any, kind: ColumnType) -> str:
     if pd.isna(value):
         return ""
-    text = format_shares(value) if kind is ColumnType.SHARES else str(value)
-    return text.replace("|", "\\|")
+    if kind is ColumnType.SHARES:
+        return f"{Decimal(format_shares(value)):,}"
+    if kind in (ColumnType.COUNT, ColumnType.NUMBER):
+        return f"{value:,}" if kind is ColumnType.COUNT else f"{value:,.2f}"
+    return str(value).replace("|", "\\|")[:40]

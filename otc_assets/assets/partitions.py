@@ -29,14 +29,3 @@ def partition_key_of(week: WeekKey) -> str:
     return dg.MultiPartitionKey(
         {"tier": week.tier.value, "week_ending": week.week_ending.isoformat()}
     )
-
-
-def window_mapping(weeks: int) -> dg.PartitionMapping:
-    """Return the mapping of a slice onto the same tier's last ``weeks`` weeks, its own included."""
-    window = dg.TimeWindowPartitionMapping(
-        start_offset=1 - weeks, allow_nonexistent_upstream_partitions=True
-    )
-    same_tier = dg.DimensionPartitionMapping("tier", dg.IdentityPartitionMapping())
-    return dg.MultiPartitionMapping(
-        {"tier": same_tier, "week_ending": dg.DimensionPartitionMapping("week_ending", window)}
-    )

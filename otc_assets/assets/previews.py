@@ -9,8 +9,6 @@ import dagster as dg
 
 USED = {
     "backfill_policy": dg.BetaWarning,
-    "allow_nonexistent_upstream_partitions": dg.BetaWarning,
-    "MultiPartitionMapping": dg.BetaWarning,
     "partitions_def on an AssetCheckSpec": dg.PreviewWarning,
 }
 """A part of the warning's message, and its class."""

@@ -14,6 +14,7 @@ import dagster as dg
 from otc_assets.assets.partitions import SLICES, slice_of
 from otc_assets.assets.platform import Platform, run_ids
 from otc_assets.calculations import output_tables
+from otc_assets.checks.evaluations import evaluations
 from otc_assets.domain.quality import QualityCheckResult, Rule, Severity
 from otc_assets.domain.rules import PRESENCE, rules_of
 from otc_assets.domain.tables import RAW, Table
@@ -44,46 +45,50 @@ def _grouped(rules: list[Rule]) -> dict[str, list[Rule]]:
 
 
 def _check(table: Table, name: str, rules: list[Rule]) -> dg.AssetChecksDefinition:
+    sentences = (f"- `{rule.name}`: {rule.description.splitlines()[0]}" for rule in rules)
+
     @dg.asset_check(  # type: ignore[arg-type]  # its stub knows of no generator
         asset=table.name,
         name=name,
         partitions_def=SLICES,
-        description="\n".join(f"- {rule.name}: {rule.description}" for rule in rules),
+        description="\n".join(sentences),
     )
     def check(context: dg.AssetCheckExecutionContext, platform: Platform) -> Iterator[Any]:
         warehouse, run = platform.warehouse, run_ids(context.run)
         verdicts = {
             key: judge(warehouse, table, rules, slice_of(key), run)
-            for key in context.partition_keys
+            for key in _partition_keys(context, table)
         }
-        yield from _events(table, name, verdicts)
+        if "dagster/partition" in context.run.tags:
+            yield dg.AssetCheckResult(**_standing(next(iter(verdicts.values()))))
+        else:
+            yield from evaluations(context.instance, table.name, name, _standings(verdicts))
         if name == SOUND:
             _fail_run_if_unsound(table, verdicts)
 
     return check
 
 
-def _events(table: Table, name: str, verdicts: Verdicts) -> Iterator[Any]:
-    """Give one result; in a range, an evaluation for each partition before it.
+def _partition_keys(context: dg.AssetCheckExecutionContext, table: Table) -> list[str]:
+    """Return the partitions of the run; of one without any ("Execute all"), all there are."""
+    if context.has_partition_key or context.has_partition_key_range:
+        return list(context.partition_keys)
+    return sorted(context.instance.get_materialized_partitions(dg.AssetKey(table.name)))
 
-    A result alone covers a range without its partitions, which then stay "planned" for ever.
-    """
-    if len(verdicts) == 1:
-        yield dg.AssetCheckResult(**_standing(next(iter(verdicts.values()))))
-        return
-    for key, of_slice in verdicts.items():
-        yield dg.AssetCheckEvaluation(
-            asset_key=dg.AssetKey(table.name),
-            check_name=name,
-            partition=key,
-            **_standing(of_slice),
-        )
-    failed = [of_slice for of_slice in verdicts.values() if _unexpected(of_slice)]
-    yield dg.AssetCheckResult(
-        passed=not failed,
-        severity=_severity([verdict for of_slice in failed for verdict in of_slice]),
-        metadata={"partitions": len(verdicts), "partitions_failed": len(failed)},
-    )
+
+def _standings(verdicts: Verdicts) -> dict[str | None, dict[str, Any]]:
+    """Return what to say of each partition, and at last (None) of all of them together."""
+    standings: dict[str | None, dict[str, Any]] = {
+        key: _standing(of_slice) for key, of_slice in verdicts.items()
+    }
+    failed = {key: wrong for key, of_slice in verdicts.items() if (wrong := _unexpected(of_slice))}
+    standings[None] = {
+        "passed": not failed,
+        "severity": _severity([verdict for wrong in failed.values() for verdict in wrong]),
+        "description": f"{len(failed)} of {len(verdicts)} partitions failed",
+        "metadata": {"failed": ", ".join(failed) or "none"},
+    }
+    return standings
 
 
 def _fail_run_if_unsound(table: Table, verdicts: Verdicts) -> None:
@@ -109,7 +114,8 @@ def _standing(verdicts: list[QualityCheckResult]) -> dict[str, Any]:
     return {
         "passed": not failed,
         "severity": _severity(failed),
-        "metadata": {verdict.check_name: _metadata(verdict) for verdict in verdicts},
+        "description": "; ".join(f"{v.check_name}: {_reason(v)}" for v in failed) or "all hold",
+        "metadata": {"verdicts": dg.MetadataValue.md(_as_markdown(verdicts))},
     }
 
 
@@ -122,7 +128,11 @@ def _reason(verdict: QualityCheckResult) -> str:
     return str(verdict.details.get("reason", verdict.details))
 
 
-def _metadata(verdict: QualityCheckResult) -> dg.JsonMetadataValue:
-    holds = "holds" if verdict.passed else f"does not hold ({verdict.severity})"
-    expected = {"expected": True} if verdict.is_expected else {}
-    return dg.MetadataValue.json({"verdict": holds, **expected, **verdict.details})
+def _as_markdown(verdicts: list[QualityCheckResult]) -> str:
+    lines = ["| rule | verdict | found |", "| --- | --- | --- |"]
+    for verdict in verdicts:
+        holds = "holds" if verdict.passed else f"does not hold ({verdict.severity})"
+        holds += ", as expected" if verdict.is_expected else ""
+        found = "; ".join(f"{name}: {value}" for name, value in verdict.details.items())
+        lines.append(f"| {verdict.check_name} | {holds} | {found.replace('|', '/')} |")
+    return "\n".join(lines)

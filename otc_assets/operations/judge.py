@@ -6,7 +6,6 @@ from otc_assets.domain.quality import QualityCheckResult, Rule, Severity, SliceS
 from otc_assets.domain.rules import evaluate
 from otc_assets.domain.tables import Table
 from otc_assets.domain.weeks import WeekKey
-from otc_assets.operations.derive import reach_of
 from otc_assets.operations.frames import Knowledge, view_of
 from otc_assets.operations.grading import verdicts_of
 from otc_assets.warehouse.store import RunIds, Warehouse
@@ -19,7 +18,7 @@ def judge(
     with warehouse.write(week, run) as writer:
         manifest = writer.manifest(week) or {"row_counts": {}, "reason": None}
         if table.name not in manifest["row_counts"]:
-            return [_not_computed(table, manifest["reason"])]
+            return [_not_computed(manifest["reason"])]
         known = Knowledge(writer, week)
         view = view_of(known, SliceStatus(manifest["status"]), manifest["reason"])
         results = evaluate(rules, view)
@@ -31,12 +30,6 @@ def judge(
         return results
 
 
-def _not_computed(table: Table, reason: str | None) -> QualityCheckResult:
-    """Say that a slice has no rows because it was not computed.
-
-    A backfill of a week also asks for the windows of the five weeks after it, and some of those may
-    not be in the store yet: nothing is wrong with them.
-    """
-    not_yet = reason is None and reach_of(table.name) > 0
-    details = {"reason": reason or "its inputs have not been materialized"}
-    return QualityCheckResult("slice_is_computed", False, Severity.ERROR, not_yet, details)
+def _not_computed(reason: str | None) -> QualityCheckResult:
+    details = {"reason": reason or "materialize its inputs first, raw before all"}
+    return QualityCheckResult("slice_is_computed", False, Severity.ERROR, False, details)

@@ -12,9 +12,7 @@ from otc_assets.assets.partitions import SLICES, partition_key_of, slice_of
 from otc_assets.calculations import calculations_of, output_tables
 from otc_assets.definitions import build_defs, defs
 from otc_assets.domain.tables import RAW
-from otc_assets.domain.tiers import Tier
 from otc_assets_tests.conftest import REPOSITORY
-from otc_assets_tests.pipeline import weeks
 
 EIGHT = {
     "raw",
@@ -66,15 +64,15 @@ def test_every_asset_has_a_check_that_is_partitioned():
     assert checked == set(specs())
 
 
-def test_rolling_windows_reach_five_weeks_back_in_their_tier():
+def test_a_backfill_of_a_week_asks_for_no_other_week():
+    """A window's partition mapping would ask for five weeks more, some of them not yet public."""
     graph = defs.resolve_asset_graph()
-    rolling, summary = dg.AssetKey("rolling_6w"), dg.AssetKey("symbol_summary")
-    mapping = graph.get_partition_mapping(rolling, summary)
-    subset = SLICES.subset_with_partition_keys(["OTC|2025-06-20"])
-    upstream = mapping.get_upstream_mapped_partitions_result_for_partitions(subset, SLICES, SLICES)
-    assert set(upstream.partitions_subset.get_partition_keys()) == {
-        partition_key_of(week) for week in weeks([Tier.OTC], "2025-05-16", "2025-06-20")
-    }
+    week = SLICES.subset_with_partition_keys(["OTC|2025-06-20"])
+    for key in graph.get_all_asset_keys():
+        for parent in graph.get(key).parent_keys:
+            mapping = graph.get_partition_mapping(key, parent)
+            below = mapping.get_downstream_partitions_for_partitions(week, SLICES, SLICES)
+            assert set(below.get_partition_keys()) == {"OTC|2025-06-20"}
 
 
 def test_partition_keys_and_slices_agree():
