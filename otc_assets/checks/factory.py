@@ -125,7 +125,11 @@ def _severity(failed: list[QualityCheckResult]) -> dg.AssetCheckSeverity:
 
 
 def _reason(verdict: QualityCheckResult) -> str:
-    return str(verdict.details.get("reason", verdict.details))
+    return str(verdict.details.get("reason") or _found(verdict))
+
+
+def _found(verdict: QualityCheckResult) -> str:
+    return "; ".join(f"{name}: {value}" for name, value in verdict.details.items())
 
 
 def _as_markdown(verdicts: list[QualityCheckResult]) -> str:
@@ -133,6 +137,6 @@ def _as_markdown(verdicts: list[QualityCheckResult]) -> str:
     for verdict in verdicts:
         holds = "holds" if verdict.passed else f"does not hold ({verdict.severity})"
         holds += ", as expected" if verdict.is_expected else ""
-        found = "; ".join(f"{name}: {value}" for name, value in verdict.details.items())
-        lines.append(f"| {verdict.check_name} | {holds} | {found.replace('|', '/')} |")
+        found = _found(verdict).replace("|", "/")
+        lines.append(f"| {verdict.check_name} | {holds} | {found} |")
     return "\n".join(lines)
