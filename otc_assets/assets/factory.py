@@ -19,6 +19,8 @@ from otc_assets.operations.outcome import SliceOutcome
 OWNERS = ["team:market-structure"]
 GROUPS = {"raw": "source", "venue_volume": "source", "research_snapshot": "research"}
 """Every other table is in the group `metrics`."""
+RAW_CODE_VERSION = "v1"
+"""Of parsing and judging lines; every other asset has the versions of its calculations."""
 PROGRESS_LINES = 20
 """A range writes about this many lines of progress for each asset, however long it is."""
 
@@ -45,7 +47,7 @@ def _options(table: Table, code_version: str) -> dict[str, Any]:
 
 
 def _raw_asset() -> dg.AssetsDefinition:
-    @dg.asset(**_options(RAW, "v1"))  # type: ignore[untyped-decorator]
+    @dg.asset(**_options(RAW, RAW_CODE_VERSION))  # type: ignore[untyped-decorator]
     def raw(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult[None]:
         index, day, run = platform.source_index(), today(), run_ids(context.run)
         for stray in index.strays():

@@ -9,7 +9,12 @@ from otc_assets.domain.quality import QualityCheckResult, Rule, SliceStatus
 from otc_assets.domain.rules import evaluate, rules_of
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.operations.frames import Knowledge, view_of
-from otc_assets.operations.grading import content_quality, refresh_comparisons, standing_quality
+from otc_assets.operations.grading import (
+    content_quality,
+    quality_columns,
+    refresh_comparisons,
+    standing_quality,
+)
 from otc_assets.operations.outcome import SliceOutcome
 from otc_assets.operations.snapshot import SNAPSHOT, snapshot_history
 from otc_assets.warehouse.bulk import Constant
@@ -98,11 +103,7 @@ def _count(writer: SliceWriter, name: str, rows: int) -> dict[str, object]:
         SliceStatus(manifest["status"]),
         has_content=manifest["source_revision"] is not None,
     )
-    graded: dict[str, object] = {
-        "quality_score": quality.score if quality else None,
-        "quality_grade": quality.grade if quality else None,
-        "quality_status": quality.status if quality else None,
-    }
+    graded = quality_columns(quality)
     counts = {**manifest["row_counts"], name: rows}
     reason = None if manifest["status"] == SliceStatus.LOADED else manifest["reason"]
     writer.save_manifest(row_counts=counts, stage=name, reason=reason, **graded)

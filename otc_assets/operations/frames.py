@@ -49,11 +49,6 @@ class Knowledge(Mapping[str, pd.DataFrame]):
         """Return the number of tables."""
         return 1 + len(output_tables())
 
-    @property
-    def as_of_date(self) -> date:
-        """The day on which the newest content of the slice became public."""
-        return self.revisions[self.week].revision_date
-
     def as_of_date_of(self, weeks: int) -> date:
         """Return the day on which the newest content of the last ``weeks`` weeks became public."""
         window = self.week.window(weeks)
@@ -154,11 +149,8 @@ def view_of(known: Knowledge, status: SliceStatus, reason: str | None) -> SliceV
 def intake_of(known: Knowledge) -> Intake:
     """Return what became of the lines of the revision that is known."""
     number = known.revisions[known.week].source_revision
-    reader = known.reader
-    record = next(
-        r for r in reader.records("revisions", known.week) if r["source_revision"] == number
-    )
-    codes = reader.frame("rejects", known.week, ["reason_code"], source_revision=number)
+    record = known.reader.revision(known.week, number)
+    codes = known.reader.frame("rejects", known.week, ["reason_code"], source_revision=number)
     refused = codes.loc[codes["reason_code"] != RejectReason.EXACT_REPEAT.value, "reason_code"]
     return Intake(
         line_count=record["line_count"],

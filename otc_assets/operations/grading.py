@@ -66,6 +66,15 @@ def content_quality(reader: SliceReader, week: WeekKey) -> Quality | None:
     return grade(verdicts, SliceStatus.LOADED)
 
 
+def quality_columns(quality: Quality | None) -> dict[str, object]:
+    """Return a quality as the columns that hold it; null without one."""
+    return {
+        "quality_score": quality.score if quality else None,
+        "quality_grade": quality.grade if quality else None,
+        "quality_status": quality.status if quality else None,
+    }
+
+
 def quality_then(known: Knowledge) -> Quality | None:
     """Grade a slice as it was known on an earlier day, by judging its tables of then."""
     view = view_of(known, SliceStatus.LOADED, None)

@@ -14,7 +14,7 @@ from otc_assets.domain.rules import evaluate, rules_of
 from otc_assets.domain.tables import RAW
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.operations.frames import Knowledge, view_of
-from otc_assets.operations.grading import standing_quality
+from otc_assets.operations.grading import quality_columns, standing_quality
 from otc_assets.operations.outcome import SliceOutcome
 from otc_assets.sources.archive import Archive, sha256_of
 from otc_assets.sources.errors import SourceError
@@ -178,12 +178,10 @@ def _close(writer: SliceWriter, harvest: Harvest, index: SourceIndex, today: dat
     writer.save_verdicts("raw", verdicts)
     quality = standing_quality(writer, week, status, has_content=loaded)
     writer.save_manifest(
-        quality_score=quality.score if quality else None,
-        quality_grade=quality.grade if quality else None,
-        quality_status=quality.status if quality else None,
         stage=before["stage"] if unchanged and before else "raw",
         row_counts={**counts, "raw": len(rows)},
         expected_publication_date=expected_publication_date(week),
+        **quality_columns(quality),
         **changes,
     )
     return SliceOutcome(week, "raw", status, rows, reason, verdicts)
@@ -191,10 +189,7 @@ def _close(writer: SliceWriter, harvest: Harvest, index: SourceIndex, today: dat
 
 def _content(writer: SliceWriter, known: Knowledge) -> dict[str, Any]:
     """Return what the manifest says of the newest revision."""
-    number = known.revisions[writer.week].source_revision
-    record = next(
-        r for r in writer.records("revisions", writer.week) if r["source_revision"] == number
-    )
+    record = writer.revision(writer.week, known.revisions[writer.week].source_revision)
     names = ("source_revision", "source_file", "source_sha256", "source_bytes", "revision_date")
     return {name: record[name] for name in names}
 

@@ -14,7 +14,7 @@ from otc_assets.calculations.research_snapshot import METRICS, research_snapshot
 from otc_assets.domain.quality import Quality
 from otc_assets.domain.revisions import Revision
 from otc_assets.operations.frames import CONTEXT_WEEKS, Knowledge
-from otc_assets.operations.grading import quality_then
+from otc_assets.operations.grading import quality_columns, quality_then
 from otc_assets.warehouse.store import SliceReader
 
 SNAPSHOT = research_snapshot.spec.output_table
@@ -71,9 +71,7 @@ def _standing(
         "as_of_date": day,
         "as_of_source": next(s for s in ("captured", "calendar", "finra") if s in sources),
         "source_revision": then.revisions[then.week].source_revision,
-        "quality_score": quality.score if quality else None,
-        "quality_grade": quality.grade if quality else None,
-        "quality_status": quality.status if quality else None,
+        **quality_columns(quality),
     }
 
 

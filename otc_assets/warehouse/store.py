@@ -119,6 +119,10 @@ class SliceReader:
             found[WeekKey(Tier(row.tier), row.week_ending)].append(revision)
         return found
 
+    def revision(self, week: WeekKey, number: int) -> dict[str, Any]:
+        """Return one row of the table revisions."""
+        return next(r for r in self.records("revisions", week) if r["source_revision"] == number)
+
     def weeks_of(self, name: str, tier: Tier, first: date, last: date) -> list[date]:
         """Return the weeks of a tier, ``first`` to ``last``, that have rows in a table."""
         target = sql_table("manifest")
