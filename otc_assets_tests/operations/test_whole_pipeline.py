@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from otc_assets.calculations import output_tables
 from otc_assets.domain.quality import SliceStatus
 from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import WeekKey
@@ -191,15 +192,7 @@ def test_a_blocked_table_stops_what_reads_it(warehouse: Warehouse, tmp_path: Pat
     outcomes = run(warehouse, FIXTURES, tmp_path, week)
     left = {o.table: o.reason for o in outcomes if not o.written}
     assert "no_negative_volumes does not hold" in str(left["venue_volume"])
-    assert set(left) == {
-        "venue_volume",
-        "symbol_summary",
-        "venue_share",
-        "rolling_6w",
-        "concentration",
-        "liquidity_score",
-        "research_snapshot",
-    }
+    assert set(left) == {each.name for each in output_tables()}
     pd.testing.assert_frame_equal(table(warehouse, "symbol_summary", week[0]), before)
 
 

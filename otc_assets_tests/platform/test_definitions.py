@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -102,7 +103,7 @@ def test_both_ways_to_load_name_the_same_location_and_module():
 
 def test_dg_lists_the_same_assets():
     done = subprocess.run(
-        [str(REPOSITORY / ".venv/bin/dg"), "list", "defs", "--json"],
+        [str(Path(sys.executable).with_name("dg")), "list", "defs", "--json"],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
