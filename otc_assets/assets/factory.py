@@ -78,13 +78,12 @@ def _derived_asset(table: Table) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, platform: Platform
     ) -> dg.MaterializeResult[None]:
         warehouse, run = platform.warehouse, run_ids(context.run)
-        requested = [slice_of(key) for key in context.partition_keys]
 
         def work(week: WeekKey) -> SliceOutcome:
             return derive(warehouse, table.name, week, run)
 
-        _each(context, table, work)
-        for week in later_weeks(warehouse, table.name, requested):
+        done = _each(context, table, work)
+        for week in later_weeks(warehouse, table.name, done):
             if outcome := refresh(warehouse, table.name, week, run):
                 rows = len(outcome.rows)
                 context.log.info(
@@ -96,8 +95,8 @@ def _derived_asset(table: Table) -> dg.AssetsDefinition:
     return definition
 
 
-def _each(context: dg.AssetExecutionContext, table: Table, work: Work) -> None:
-    """Do each slice of the run, oldest week first, and tell the UI and the log."""
+def _each(context: dg.AssetExecutionContext, table: Table, work: Work) -> list[WeekKey]:
+    """Do each slice of the run, oldest week first, and tell the UI and the log; return them."""
     requested = [slice_of(key) for key in context.partition_keys]
     slices = sorted(requested, key=lambda week: (week.week_ending, week.tier))
     started, rows = time.monotonic(), 0
@@ -114,3 +113,4 @@ def _each(context: dg.AssetExecutionContext, table: Table, work: Work) -> None:
                 f"{table.name} {week}: slice {number} of {len(slices)}, "
                 f"{rows:,} rows, {rate:,.0f} rows/s{note}"
             )
+    return slices

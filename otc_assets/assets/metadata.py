@@ -6,7 +6,6 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
-from otc_assets.domain.quality import SliceStatus
 from otc_assets.domain.revisions import Action, IngestionResult
 from otc_assets.domain.shares import format_shares
 from otc_assets.domain.tables import ColumnType, Table
@@ -61,7 +60,7 @@ def slice_metadata(outcome: SliceOutcome) -> dict[str, Any]:
         metadata["reason"] = outcome.reason
     for result in outcome.results:
         metadata[f"revision {result.revision}"] = _said(result)
-    if outcome.status is not SliceStatus.NOT_DUE and len(rows):
+    if len(rows):
         metadata |= _totals(rows) | {"preview": dg.MetadataValue.md(_preview(rows, outcome.table))}
     return metadata
 

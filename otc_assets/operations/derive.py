@@ -56,9 +56,10 @@ def _derive(writer: SliceWriter, name: str) -> SliceOutcome:
         return _left(week, name, f"its input {', '.join(lacking)} was not computed: {why}")
     known = Knowledge(writer, week)
     rows = _compute(writer, known, name, status, reason)
-    verdicts = evaluate(rules_of(table_named(name)), view_of(known, status, reason))
+    rules = rules_of(table_named(name))
+    verdicts = evaluate(rules, view_of(known, status, reason))
     writer.save_verdicts(name, verdicts)
-    if broken := _broken(rules_of(table_named(name)), verdicts):
+    if broken := _broken(rules, verdicts):
         return _block(writer, name, verdicts, broken)
     _write(writer, known, name, rows)
     return SliceOutcome(week, name, status, known[name], reason, verdicts)

@@ -19,34 +19,25 @@ def refresh_comparisons(
 ) -> None:
     """Judge anew what depends on earlier weeks, which may have come later than this one."""
     view = view_of(known, status, reason)
-    verdicts = verdicts_of(writer, known.week)
     for table in graded_tables():
         if rules := [rule for rule in rules_of(table) if rule.looks_back]:
-            results = evaluate(rules, view)
-            kept = verdicts.get(table.name, [])
-            renewed = {result.check_name: result for result in results}
-            merged = [renewed.get(verdict.check_name, verdict) for verdict in kept]
-            writer.save_verdicts(table.name, merged)
+            writer.renew_verdicts(table.name, evaluate(rules, view))
 
 
-def verdicts_of(reader: SliceReader, week: WeekKey) -> dict[str, list[QualityCheckResult]]:
-    """Return the verdicts in the store on a slice, by table."""
-    found: dict[str, list[QualityCheckResult]] = {}
-    for record in reader.records("quality_checks", week):
-        verdict = QualityCheckResult(
+def _graded_verdicts(reader: SliceReader, week: WeekKey) -> list[QualityCheckResult]:
+    """Return the verdicts in the store that make the grade of a slice."""
+    graded = {table.name for table in graded_tables()}
+    return [
+        QualityCheckResult(
             record["rule"],
             record["passed"],
             Severity(record["severity"]),
             record["is_expected"],
             record["details"],
         )
-        found.setdefault(record["table_name"], []).append(verdict)
-    return found
-
-
-def _graded_verdicts(reader: SliceReader, week: WeekKey) -> list[QualityCheckResult]:
-    found = verdicts_of(reader, week)
-    return [verdict for table in graded_tables() for verdict in found.get(table.name, [])]
+        for record in reader.records("quality_checks", week)
+        if record["table_name"] in graded
+    ]
 
 
 def standing_quality(

@@ -7,7 +7,6 @@ from otc_assets.domain.rules import evaluate
 from otc_assets.domain.tables import Table
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.operations.frames import Knowledge, view_of
-from otc_assets.operations.grading import verdicts_of
 from otc_assets.warehouse.store import RunIds, Warehouse
 
 
@@ -23,10 +22,7 @@ def judge(
         view = view_of(known, SliceStatus(manifest["status"]), manifest["reason"])
         results = evaluate(rules, view)
         if view.intake:
-            renewed = {result.check_name for result in results}
-            before = verdicts_of(writer, week).get(table.name, [])
-            kept = [verdict for verdict in before if verdict.check_name not in renewed]
-            writer.save_verdicts(table.name, [*kept, *results])
+            writer.renew_verdicts(table.name, results)
         return results
 
 

@@ -6,6 +6,7 @@ not depend on the order in which files arrived, and a second run gives the same 
 
 from collections.abc import Iterable
 from datetime import date
+from itertools import chain
 from typing import Any
 
 import pandas as pd
@@ -37,11 +38,9 @@ def snapshot_history(
         quality: its grade now.
 
     """
-    revisions = [
-        r for rs in reader.revisions(known.week.window(CONTEXT_WEEKS)).values() for r in rs
-    ]
-    own = reader.revisions([known.week])[known.week]
-    days = days_of_knowledge(own, revisions)
+    by_week = reader.revisions(known.week.window(CONTEXT_WEEKS))
+    revisions = list(chain.from_iterable(by_week.values()))
+    days = days_of_knowledge(by_week[known.week], revisions)
     before, parts = None, []
     for day in days:
         then = known if day == days[-1] else Knowledge(reader, known.week, day)

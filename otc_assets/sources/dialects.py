@@ -20,10 +20,9 @@ from otc_assets.sources.errors import SourceError
 
 @dataclass(frozen=True)
 class Dialect:
-    """One form of file: its delimiter, and what its columns are called here."""
+    """One form of file: what its columns are called here."""
 
     name: str
-    delimiter: str
     renames: dict[str, str]
     """The source's column to ours."""
     optional: frozenset[str] = frozenset()
@@ -48,7 +47,6 @@ class Dialect:
 
 FINRA_DOWNLOAD = Dialect(
     "FINRA download",
-    "|",
     {
         "tierDescription": "tier",
         "issueSymbolIdentifier": "symbol",
@@ -65,7 +63,6 @@ FINRA_DOWNLOAD = Dialect(
 
 QUERY_API = Dialect(
     "FINRA Query API (weeklySummary)",
-    ",",
     {
         **FINRA_DOWNLOAD.renames,
         "tierIdentifier": "tier",
@@ -78,7 +75,6 @@ QUERY_API = Dialect(
 
 SIMPLE_PSV = Dialect(
     "simple PSV",
-    "|",
     {
         "WeekEnding": "week_ending",
         "Tier": "tier",

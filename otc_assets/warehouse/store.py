@@ -172,10 +172,21 @@ class SliceWriter(SliceReader):
         return row
 
     def save_verdicts(self, table_name: str, results: Sequence[QualityCheckResult]) -> None:
-        """Replace the verdicts on one table of the slice."""
+        """Replace all verdicts on one table of the slice."""
         target = sql_table("quality_checks")
         mine = sa.and_(_of(target, self.week), target.c.table_name == table_name)
         self.connection.execute(sa.delete(target).where(mine))
+        self._insert_verdicts(table_name, results)
+
+    def renew_verdicts(self, table_name: str, results: Sequence[QualityCheckResult]) -> None:
+        """Replace the verdicts of some rules on one table of the slice; the others stay."""
+        target = sql_table("quality_checks")
+        rules = [result.check_name for result in results]
+        mine = sa.and_(_of(target, self.week), target.c.table_name == table_name)
+        self.connection.execute(sa.delete(target).where(mine, target.c.rule.in_(rules)))
+        self._insert_verdicts(table_name, results)
+
+    def _insert_verdicts(self, table_name: str, results: Sequence[QualityCheckResult]) -> None:
         for result in results:
             record = {
                 "table_name": table_name,
