@@ -168,7 +168,8 @@ def _typed(values: Sequence[Any], kind: ColumnType, *, exact: bool) -> "pd.Serie
 def _millionths(values: Sequence[Any]) -> "pd.Series[Any]":
     """Turn SQLite's numbers into millionths.
 
-    Exact for whole numbers, and for six decimals below 9e9: a double has no room for more.
+    Exact for whole numbers, and for six decimals below 2**33 (8.59e9) shares: from there on the
+    doubles lie more than a millionth apart.
     """
     if any(value is None for value in values):
         return pd.Series(
