@@ -4,6 +4,7 @@ import pandas as pd
 
 from otc_assets.calculations.spec import CalculationSpec, Frames, calculation
 from otc_assets.calculations.venue_volume import average_trade_size
+from otc_assets.domain.shares import sum_if_whole
 from otc_assets.domain.tables import SYMBOL, Column, ColumnType
 from otc_assets.domain.weeks import WeekKey
 
@@ -33,6 +34,13 @@ from otc_assets.domain.weeks import WeekKey
                 sources=("venue_volume.trade_count",),
             ),
             Column(
+                "total_notional",
+                ColumnType.DOLLARS,
+                "Value traded on all venues; null unless the source has it for every record.",
+                nullable=True,
+                sources=("venue_volume.notional",),
+            ),
+            Column(
                 "venue_count",
                 ColumnType.COUNT,
                 "Venues that reported the symbol, also with zero volume.",
@@ -51,15 +59,13 @@ from otc_assets.domain.weeks import WeekKey
 )
 def symbol_summary(week: WeekKey, frames: Frames) -> pd.DataFrame:
     """Sum the venues of each symbol."""
-    rows = (
-        frames["venue_volume"]
-        .groupby("symbol", sort=True)
-        .agg(
-            total_volume=("share_volume", "sum"),
-            total_trades=("trade_count", "sum"),
-            venue_count=("mpid", "size"),
-        )
-        .reset_index()
+    groups = frames["venue_volume"].groupby("symbol", sort=True)
+    rows = groups.agg(
+        total_volume=("share_volume", "sum"),
+        total_trades=("trade_count", "sum"),
+        venue_count=("mpid", "size"),
     )
+    rows["total_notional"] = sum_if_whole(groups["notional"])
+    rows = rows.reset_index()
     rows["avg_trade_size"] = average_trade_size(rows["total_volume"], rows["total_trades"])
     return rows

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from otc_assets.calculations.spec import CalculationSpec, Frames, calculation
-from otc_assets.domain.shares import percent
+from otc_assets.domain.shares import percent, sum_if_whole
 from otc_assets.domain.tables import MPID, Column, ColumnType
 from otc_assets.domain.weeks import WeekKey
 
@@ -33,6 +33,13 @@ from otc_assets.domain.weeks import WeekKey
                 sources=("venue_volume.trade_count",),
             ),
             Column(
+                "total_notional",
+                ColumnType.DOLLARS,
+                "Value traded in all symbols; null unless the source has it for every record.",
+                nullable=True,
+                sources=("venue_volume.notional",),
+            ),
+            Column(
                 "symbol_count",
                 ColumnType.COUNT,
                 "Symbols reported, also with zero volume.",
@@ -57,16 +64,14 @@ from otc_assets.domain.weeks import WeekKey
 )
 def venue_share(week: WeekKey, frames: Frames) -> pd.DataFrame:
     """Sum the symbols of each venue, and rank the venues."""
-    rows = (
-        frames["venue_volume"]
-        .groupby("mpid", sort=True)
-        .agg(
-            total_volume=("share_volume", "sum"),
-            total_trades=("trade_count", "sum"),
-            symbol_count=("symbol", "size"),
-        )
-        .reset_index()
+    groups = frames["venue_volume"].groupby("mpid", sort=True)
+    rows = groups.agg(
+        total_volume=("share_volume", "sum"),
+        total_trades=("trade_count", "sum"),
+        symbol_count=("symbol", "size"),
     )
+    rows["total_notional"] = sum_if_whole(groups["notional"])
+    rows = rows.reset_index()
     rows["market_share_pct"] = percent(rows["total_volume"], rows["total_volume"].sum())
     rows["rank"] = rows["total_volume"].rank(method="first", ascending=False).astype("int64")
     return rows

@@ -4,7 +4,7 @@ import pandas as pd
 
 from otc_assets.calculations.spec import CalculationSpec, Frames, calculation
 from otc_assets.domain.records import record_hashes
-from otc_assets.domain.shares import to_shares
+from otc_assets.domain.shares import sum_if_whole, to_shares
 from otc_assets.domain.tables import MPID, SYMBOL, Column, ColumnType
 from otc_assets.domain.weeks import WeekKey
 
@@ -38,6 +38,13 @@ def average_trade_size(volume: "pd.Series[int]", trades: "pd.Series[int]") -> "p
             ),
             Column("trade_count", ColumnType.COUNT, "Trades.", sources=("raw.trade_count",)),
             Column(
+                "notional",
+                ColumnType.DOLLARS,
+                "Value traded; null unless the source has it for every record.",
+                nullable=True,
+                sources=("raw.notional",),
+            ),
+            Column(
                 "avg_trade_size",
                 ColumnType.NUMBER,
                 "Shares per trade; null where nothing traded.",
@@ -57,11 +64,10 @@ def average_trade_size(volume: "pd.Series[int]", trades: "pd.Series[int]") -> "p
 def venue_volume(week: WeekKey, frames: Frames) -> pd.DataFrame:
     """Sum the records of each symbol and venue."""
     raw = frames["raw"]
-    rows = (
-        raw.groupby(["symbol", "mpid"], sort=True)[["share_volume", "trade_count"]]
-        .sum()
-        .reset_index()
-    )
+    groups = raw.groupby(["symbol", "mpid"], sort=True)
+    rows = groups[["share_volume", "trade_count"]].sum()
+    rows["notional"] = sum_if_whole(groups["notional"])
+    rows = rows.reset_index()
     rows["avg_trade_size"] = average_trade_size(rows["share_volume"], rows["trade_count"])
     rows["record_hash"] = pd.Series(
         record_hashes(week, rows["symbol"], rows["mpid"]), index=rows.index, dtype=object

@@ -10,15 +10,9 @@ from functools import cache
 
 from holidays import HolidayBase, financial_holidays
 
+from otc_assets.domain.datasets import ATS, Dataset
 from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import WeekKey, week_ending_of
-
-PUBLICATION_DELAY = {
-    Tier.NMS_TIER_1: timedelta(days=21),
-    Tier.NMS_TIER_2: timedelta(days=35),
-    Tier.OTC: timedelta(days=35),
-}
-"""From the Monday of a week to the Monday of its publication."""
 
 
 @cache
@@ -31,15 +25,15 @@ def is_business_day(day: date) -> bool:
     return day.weekday() < 5 and day not in _nyse()
 
 
-def expected_publication_date(week: WeekKey) -> date:
+def expected_publication_date(week: WeekKey, dataset: Dataset = ATS) -> date:
     """Return the day on which FINRA makes ``week`` public: the delay, then the next open day."""
-    day = week.monday + PUBLICATION_DELAY[week.tier]
+    day = week.monday + dataset.publication_delay[week.tier]
     while not is_business_day(day):
         day += timedelta(days=1)
     return day
 
 
-def week_published_on(tier: Tier, day: date) -> WeekKey:
+def week_published_on(tier: Tier, day: date, dataset: Dataset = ATS) -> WeekKey:
     """Return the slice of ``tier`` that was first published on ``day``.
 
     Raises:
@@ -47,8 +41,8 @@ def week_published_on(tier: Tier, day: date) -> WeekKey:
             file.
 
     """
-    week = WeekKey(tier, week_ending_of(day - PUBLICATION_DELAY[tier]))
-    expected = expected_publication_date(week)
+    week = WeekKey(tier, week_ending_of(day - dataset.publication_delay[tier]))
+    expected = expected_publication_date(week, dataset)
     if day != expected:
         raise ValueError(
             f"{day} ({day:%A}) is no publication day of {tier}: that would be {expected} "
@@ -57,6 +51,18 @@ def week_published_on(tier: Tier, day: date) -> WeekKey:
     return week
 
 
-def is_due(week: WeekKey, today: date) -> bool:
+def is_due(week: WeekKey, today: date, dataset: Dataset = ATS) -> bool:
     """Tell whether ``week`` should be public on ``today`` (it is from the day itself on)."""
-    return expected_publication_date(week) <= today
+    return expected_publication_date(week, dataset) <= today
+
+
+def due_weeks(
+    tier: Tier, first_week_ending: date, today: date, dataset: Dataset = ATS
+) -> list[WeekKey]:
+    """Return the slices of ``tier`` that should be public on ``today``, oldest first."""
+    week = WeekKey(tier, max(first_week_ending, dataset.first_week_ending))
+    due = []
+    while is_due(week, today, dataset):
+        due.append(week)
+        week = week.shifted(1)
+    return due

@@ -44,6 +44,12 @@ def percent(part: "pd.Series[Any]", whole: Any) -> "pd.Series[float]":
     return percents
 
 
+def sum_if_whole(groups: Any) -> "pd.Series[Any]":
+    """Sum the column of each group; null where a value is missing, since a part is no total."""
+    whole: pd.Series[Any] = groups.sum(min_count=1)
+    return whole.where(groups.count() == groups.size())
+
+
 def to_shares(millionths: Any) -> Any:
     """Return a quantity, or a column of them, in shares (float)."""
     return millionths / MILLIONTHS

@@ -15,6 +15,8 @@ class ColumnType(StrEnum):
     DATE = "date"
     SHARES = "shares"
     """An exact quantity of shares; in frames int64 millionths (`otc_assets.domain.shares`)."""
+    DOLLARS = "dollars"
+    """An exact amount; in frames millionths, as shares."""
     COUNT = "count"
     NUMBER = "number"
     FLAG = "flag"
@@ -23,6 +25,10 @@ class ColumnType(StrEnum):
     TIMESTAMP = "timestamp"
     """UTC."""
     JSON = "json"
+
+
+EXACT = (ColumnType.SHARES, ColumnType.DOLLARS)
+"""Fixed point in frames, decimal numbers in the store."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,12 @@ TIER = Column("tier", ColumnType.TEXT, "FINRA tier: NMS Tier 1, NMS Tier 2 or OT
 SLICE = (WEEK, TIER)
 
 SYMBOL = Column("symbol", ColumnType.TEXT, "Issue symbol, exactly as FINRA writes it.")
-MPID = Column("mpid", ColumnType.TEXT, "Venue: its market participant identifier.")
+MPID = Column(
+    "mpid",
+    ColumnType.TEXT,
+    "Venue: its market participant identifier; in non-ATS data, which have none, the firm's CRD "
+    "number and name.",
+)
 
 SOURCE_REVISION = Column(
     "source_revision", ColumnType.COUNT, "Our number of the slice's content; 1 is the first."
@@ -107,12 +118,20 @@ RAW = Table(
             "FINRA's productTypeCode: UTP, CTS or OTCE.",
             nullable=True,
         ),
+        Column("notional", ColumnType.DOLLARS, "Value traded in the week.", nullable=True),
+        Column("firm_crd", ColumnType.TEXT, "CRD number of the venue's firm.", nullable=True),
+        Column(
+            "last_reported_date",
+            ColumnType.DATE,
+            "Last day of the week on which the venue reported the symbol (lastReportedDate).",
+            nullable=True,
+        ),
         Column(
             "content_hash",
             ColumnType.HASH,
             "Start of SHA-256 of the row's whole content: tells a repeat from a revision.",
         ),
-        Column("source", ColumnType.TEXT, "Where the file came from: files."),
+        Column("source", ColumnType.TEXT, "Where the file came from: files or finra."),
         Column("source_file", ColumnType.TEXT, "Name of the source file."),
         Column("source_sha256", ColumnType.TEXT, "SHA-256 of the file's bytes, hex."),
         Column("publication_date", ColumnType.DATE, "When FINRA first made the week public."),
@@ -141,7 +160,7 @@ REVISIONS = Table(
             "What revision_date rests on: finra (a date in the file), calendar (first publication "
             "by the calendar) or captured (only the day of our reading is known).",
         ),
-        Column("source", ColumnType.TEXT, "Where the file came from: files."),
+        Column("source", ColumnType.TEXT, "Where the file came from: files or finra."),
         Column("source_file", ColumnType.TEXT, "Name of the source file."),
         Column("source_sha256", ColumnType.TEXT, "SHA-256 of the file's bytes, hex."),
         Column("source_bytes", ColumnType.COUNT, "Size of the file in bytes."),
@@ -188,6 +207,13 @@ MANIFEST = Table(
         Column("source_file", ColumnType.TEXT, "Its source file.", nullable=True),
         Column("source_sha256", ColumnType.TEXT, "SHA-256 of its bytes, hex.", nullable=True),
         Column("source_bytes", ColumnType.COUNT, "Its size in bytes.", nullable=True),
+        Column(
+            "source_version",
+            ColumnType.TEXT,
+            "What the source offered of the slice when it was last read; null where it is to be "
+            "read again.",
+            nullable=True,
+        ),
         Column("expected_publication_date", ColumnType.DATE, "By the calendar."),
         Column("revision_date", ColumnType.DATE, "When its content became public.", nullable=True),
         Column("quality_score", ColumnType.NUMBER, "0 (worst) to 1.", nullable=True),
@@ -234,5 +260,26 @@ EVENTS = Table(
     indexes=(("week_ending", "tier", "event_number"),),
 )
 
-STORE_TABLES = (RAW, REVISIONS, REJECTS, MANIFEST, QUALITY_CHECKS, EVENTS)
+DEAD_LETTERS = Table(
+    name="dead_letters",
+    grain="slice that could not be taken in",
+    description="Slices that failed after all retries, until a later run takes them in.",
+    key=("week_ending", "tier"),
+    columns=(
+        *SLICE,
+        Column("error", ColumnType.TEXT, "What is wrong, and what to do."),
+        Column("attempts", ColumnType.COUNT, "Runs that have failed on it, one after the other."),
+        Column(
+            "archive_key",
+            ColumnType.TEXT,
+            "Where the archive keeps the bytes that were refused; null if none came.",
+            nullable=True,
+        ),
+        Column("first_failed_at", ColumnType.TIMESTAMP, "When the first of these runs failed."),
+        *RUN,
+        Column("failed_at", ColumnType.TIMESTAMP, "When the newest of them failed."),
+    ),
+)
+
+STORE_TABLES = (RAW, REVISIONS, REJECTS, MANIFEST, QUALITY_CHECKS, EVENTS, DEAD_LETTERS)
 """The tables that no calculation fills."""

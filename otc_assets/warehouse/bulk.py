@@ -14,13 +14,17 @@ import pandas as pd
 import sqlalchemy as sa
 
 from otc_assets.domain.shares import MILLIONTHS, format_shares
-from otc_assets.domain.tables import ColumnType, Table
+from otc_assets.domain.tables import EXACT, ColumnType, Table
 
 Constant = str | int | date | datetime | None
 
 
 def insert_frame(
-    connection: sa.Connection, table: Table, frame: pd.DataFrame, constants: dict[str, Constant]
+    connection: sa.Connection,
+    table: Table,
+    sql_table: sa.Table,
+    frame: pd.DataFrame,
+    constants: dict[str, Constant],
 ) -> None:
     """Insert every row of ``frame``; ``constants`` are columns with one value for all of them.
 
@@ -34,13 +38,17 @@ def insert_frame(
     if frame.empty:
         return
     if connection.dialect.name == "postgresql":
-        _copy(connection, table, frame, constants)
+        _copy(connection, table, sql_table, frame, constants)
     else:
-        _executemany(connection, table, frame, constants)
+        _executemany(connection, table, sql_table, frame, constants)
 
 
 def _executemany(
-    connection: sa.Connection, table: Table, frame: pd.DataFrame, constants: dict[str, Constant]
+    connection: sa.Connection,
+    table: Table,
+    sql_table: sa.Table,
+    frame: pd.DataFrame,
+    constants: dict[str, Constant],
 ) -> None:
     columns: list[Any] = []
     for column in table.columns:
@@ -53,7 +61,7 @@ def _executemany(
     driver = connection.connection.driver_connection
     assert driver is not None
     driver.executemany(
-        f"INSERT INTO {table.name} ({names}) VALUES ({marks})",
+        f"INSERT INTO {sql_table.name} ({names}) VALUES ({marks})",
         zip(*columns, strict=False),
     )
 
@@ -66,7 +74,7 @@ def sqlite_value(value: Constant) -> Constant:
 
 
 def _sqlite_values(values: "pd.Series[Any]", kind: ColumnType) -> list[Any]:
-    if kind is ColumnType.SHARES:
+    if kind in EXACT:
         return _numbers(values)
     if values.isna().any():
         return values.astype(object).where(values.notna(), None).tolist()
@@ -83,14 +91,18 @@ def _numbers(values: "pd.Series[Any]") -> list[Any]:
 
 
 def _copy(
-    connection: sa.Connection, table: Table, frame: pd.DataFrame, constants: dict[str, Constant]
+    connection: sa.Connection,
+    table: Table,
+    sql_table: sa.Table,
+    frame: pd.DataFrame,
+    constants: dict[str, Constant],
 ) -> None:
     out: dict[str, Any] = {}
     for column in table.columns:
         name = column.name
         if name not in frame:
             out[name] = _constant_text(constants[name])
-        elif column.type is ColumnType.SHARES:
+        elif column.type in EXACT:
             out[name] = _decimal_text(frame[name])
         elif column.type is ColumnType.HASH:
             out[name] = [rf"\x{value.hex()}" for value in frame[name]]
@@ -105,7 +117,7 @@ def _copy(
     names = ", ".join(out)
     with (
         driver.cursor() as cursor,
-        cursor.copy(f"COPY {table.name} ({names}) FROM STDIN (FORMAT csv)") as copy,
+        cursor.copy(f"COPY {sql_table.name} ({names}) FROM STDIN (FORMAT csv)") as copy,
     ):
         copy.write(buffer.getvalue())
 
@@ -145,15 +157,15 @@ def select_frame(
 def _expression(
     column: sa.Column[Any], table: Table, name: str, *, exact: bool
 ) -> sa.ColumnElement[Any]:
-    if table.column(name).type is ColumnType.SHARES and exact:
+    if table.column(name).type in EXACT and exact:
         return sa.cast(column * MILLIONTHS, sa.BigInteger).label(name)
     return column
 
 
 def _typed(values: Sequence[Any], kind: ColumnType, *, exact: bool) -> "pd.Series[Any]":
-    if kind is ColumnType.SHARES and not exact:
+    if kind in EXACT and not exact:
         return _millionths(values)
-    if kind in (ColumnType.COUNT, ColumnType.SHARES):
+    if kind in (ColumnType.COUNT, *EXACT):
         missing = any(value is None for value in values)
         return pd.Series(values, dtype="Int64" if missing else "int64")
     if kind is ColumnType.NUMBER:

@@ -14,6 +14,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+from otc_assets.domain.datasets import ATS, DATASETS, Dataset
 from otc_assets.warehouse.engine import create_engine, write_transaction
 from otc_assets.warehouse.schema import POSTGRES_SCHEMA, metadata, partitioned_tables
 
@@ -28,21 +29,21 @@ def alembic_config(connection: sa.Connection | None = None) -> Config:
     return config
 
 
-def migrate(engine: sa.Engine, revision: str = "head") -> None:
-    """Run the migrations up to ``revision``, and create tables that are new. Safe to repeat.
+def migrate(engine: sa.Engine, dataset: Dataset = ATS, revision: str = "head") -> None:
+    """Run the migrations up to ``revision``, and create a dataset's new tables. Safe to repeat.
 
     Several processes may do it at once: one does the work, the others wait and find it done.
     """
     if engine.dialect.name == "sqlite":
         _use_write_ahead_log(engine)
-    if revision == "head" and _is_current(engine):
+    if revision == "head" and _is_current(engine, dataset):
         return
     with write_transaction(engine, "migrations") as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(sa.schema.CreateSchema(POSTGRES_SCHEMA, if_not_exists=True))
         command.upgrade(alembic_config(connection), revision)
         if revision == "head":
-            metadata().create_all(connection)
+            metadata(dataset).create_all(connection)
 
 
 def _use_write_ahead_log(engine: sa.Engine) -> None:
@@ -57,11 +58,12 @@ def _use_write_ahead_log(engine: sa.Engine) -> None:
         connection.close()
 
 
-def _is_current(engine: sa.Engine) -> bool:
+def _is_current(engine: sa.Engine, dataset: Dataset) -> bool:
     head = ScriptDirectory.from_config(alembic_config()).get_current_head()
     with engine.connect() as connection:
         at_head = MigrationContext.configure(connection).get_current_revision() == head
-        return at_head and set(metadata().tables) <= set(sa.inspect(connection).get_table_names())
+        there = set(sa.inspect(connection).get_table_names())
+        return at_head and set(metadata(dataset).tables) <= there
 
 
 def downgrade(engine: sa.Engine, revision: str) -> None:
@@ -69,7 +71,8 @@ def downgrade(engine: sa.Engine, revision: str) -> None:
     with write_transaction(engine, "migrations") as connection:
         command.downgrade(alembic_config(connection), revision)
         if revision == "base":
-            metadata().drop_all(connection)  # what was created from its description alone
+            for dataset in DATASETS:  # what was created from its description alone
+                metadata(dataset).drop_all(connection)
 
 
 def write_migration(message: str) -> None:
@@ -83,14 +86,15 @@ def write_migration(message: str) -> None:
             command.revision(config, message, autogenerate=True, rev_id=f"{number:04}")
 
 
-def ensure_partitions(engine: sa.Engine, week_ending: date) -> None:
+def ensure_partitions(engine: sa.Engine, dataset: Dataset, week_ending: date) -> None:
     """Create the PostgreSQL partitions of the week's year where they are missing.
 
     A partition is made beside its table and then attached, which, unlike creating it in place,
     stops no reader or writer.
     """
     year = week_ending.year
-    names = {f"{table.name}_y{year}": table.name for table in partitioned_tables()}
+    tables = [dataset.table_name(table.name) for table in partitioned_tables()]
+    names = {f"{table}_y{year}": table for table in tables}
     with engine.connect() as connection:
         missing = set(names) - set(sa.inspect(connection).get_table_names())
     if not missing:

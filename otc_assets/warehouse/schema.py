@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from otc_assets.calculations import output_tables
+from otc_assets.domain.datasets import Dataset
 from otc_assets.domain.tables import EVENTS, RAW, STORE_TABLES, ColumnType, Table
 
 POSTGRES_SCHEMA = "otc"
@@ -17,6 +18,7 @@ SQL_TYPES: dict[ColumnType, sa.types.TypeEngine[Any]] = {
     ColumnType.DATE: sa.Date(),
     # No scale: exact in PostgreSQL, and whole numbers print as whole numbers in both.
     ColumnType.SHARES: sa.Numeric(asdecimal=False),
+    ColumnType.DOLLARS: sa.Numeric(asdecimal=False),
     ColumnType.COUNT: sa.BigInteger(),
     ColumnType.NUMBER: sa.Double(),
     ColumnType.FLAG: sa.Boolean(),
@@ -37,32 +39,32 @@ def all_tables() -> tuple[Table, ...]:
 
 
 @cache
-def metadata() -> sa.MetaData:
-    """Return the SQLAlchemy schema of all tables."""
+def metadata(dataset: Dataset) -> sa.MetaData:
+    """Return the SQLAlchemy schema of all tables of one dataset."""
     schema = sa.MetaData()
     partitioned = partitioned_tables()
     for table in all_tables():
-        _sql_table(table, schema, partitioned=table in partitioned)
+        _sql_table(table, dataset.table_name(table.name), schema, partitioned=table in partitioned)
     return schema
 
 
-def sql_table(name: str) -> sa.Table:
-    """Return one table of the schema."""
-    return metadata().tables[name]
+def sql_table(name: str, dataset: Dataset) -> sa.Table:
+    """Return one table of a dataset, given its plain name."""
+    return metadata(dataset).tables[dataset.table_name(name)]
 
 
-def _sql_table(table: Table, schema: sa.MetaData, *, partitioned: bool) -> None:
+def _sql_table(table: Table, name: str, schema: sa.MetaData, *, partitioned: bool) -> None:
     options: dict[str, Any] = {}
     if partitioned:
         options["postgresql_partition_by"] = "RANGE (week_ending)"
     if table is not EVENTS:  # its number counts up by itself, which needs SQLite's rowid
         options["sqlite_with_rowid"] = False
     sa.Table(
-        table.name,
+        name,
         schema,
         *(_sql_column(table, column.name) for column in table.columns),
-        sa.PrimaryKeyConstraint(*table.key, name=f"pk_{table.name}"),
-        *(sa.Index(f"ix_{table.name}_{'_'.join(names)}", *names) for names in table.indexes),
+        sa.PrimaryKeyConstraint(*table.key, name=f"pk_{name}"),
+        *(sa.Index(f"ix_{name}_{'_'.join(names)}", *names) for names in table.indexes),
         **options,
     )
 

@@ -16,6 +16,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from otc_assets.calculations import output_tables
+from otc_assets.domain.datasets import ATS, Dataset
 from otc_assets.domain.quality import QualityCheckResult
 from otc_assets.domain.revisions import Revision
 from otc_assets.domain.tables import STORE_TABLES, Table
@@ -53,6 +54,16 @@ class Batch:
         }
 
 
+@dataclass(frozen=True)
+class Stored:
+    """How a slice stands in the store."""
+
+    source_revision: int | None
+    """Its newest revision; None if it has no content."""
+    source_version: str | None
+    """What the source offered of it when it was last read; None if it is to be read again."""
+
+
 def table_named(name: str) -> Table:
     """Return the description of a table (KeyError if there is none)."""
     return {table.name: table for table in (*STORE_TABLES, *output_tables())}[name]
@@ -61,9 +72,14 @@ def table_named(name: str) -> Table:
 class SliceReader:
     """Reads within one transaction."""
 
-    def __init__(self, connection: sa.Connection) -> None:
-        """Read through ``connection``."""
+    def __init__(self, connection: sa.Connection, dataset: Dataset) -> None:
+        """Read the tables of ``dataset`` through ``connection``."""
         self.connection = connection
+        self.dataset = dataset
+
+    def sql_table(self, name: str) -> sa.Table:
+        """Return a table of the reader's dataset, given its plain name."""
+        return sql_table(name, self.dataset)
 
     def frame(
         self,
@@ -81,20 +97,20 @@ class SliceReader:
             equal: further columns, and the value that each must have.
 
         """
-        table, target = table_named(name), sql_table(name)
+        table, target = table_named(name), self.sql_table(name)
         names = columns or [c.name for c in table.columns if c.name not in ("week_ending", "tier")]
         where = [_of(target, week), *(target.c[c] == value for c, value in equal.items())]
         return select_frame(self.connection, table, target, names, *where, order_by=table.key)
 
     def count(self, name: str, week: WeekKey) -> int:
         """Return the number of rows of one slice."""
-        target = sql_table(name)
+        target = self.sql_table(name)
         query = sa.select(sa.func.count()).select_from(target).where(_of(target, week))
         return self.connection.execute(query).scalar_one()
 
     def records(self, name: str, week: WeekKey) -> list[dict[str, Any]]:
         """Return the few rows that a slice has in a store table, as dicts, in key order."""
-        table, target = table_named(name), sql_table(name)
+        table, target = table_named(name), self.sql_table(name)
         query = (
             sa.select(target).where(_of(target, week)).order_by(*(target.c[k] for k in table.key))
         )
@@ -106,7 +122,7 @@ class SliceReader:
 
     def revisions(self, weeks: Sequence[WeekKey]) -> dict[WeekKey, list[Revision]]:
         """Return every revision of each of some slices of one tier."""
-        target = sql_table("revisions")
+        target = self.sql_table("revisions")
         query = sa.select(target).where(
             target.c.tier == weeks[0].tier.value,
             target.c.week_ending.in_([week.week_ending for week in weeks]),
@@ -123,9 +139,28 @@ class SliceReader:
         """Return one row of the table revisions."""
         return next(r for r in self.records("revisions", week) if r["source_revision"] == number)
 
+    def slices(self) -> dict[WeekKey, Stored]:
+        """Return every slice that the store knows of, and how it stands."""
+        target = self.sql_table("manifest")
+        query = sa.select(
+            target.c.tier, target.c.week_ending, target.c.source_revision, target.c.source_version
+        )
+        return {
+            WeekKey(Tier(row.tier), row.week_ending): Stored(
+                row.source_revision, row.source_version
+            )
+            for row in self.connection.execute(query)
+        }
+
+    def dead_letters(self) -> list[dict[str, Any]]:
+        """Return the slices that could not be taken in, one row each, by week and tier."""
+        target = self.sql_table("dead_letters")
+        query = sa.select(target).order_by(target.c.week_ending, target.c.tier)
+        return [dict(row) for row in self.connection.execute(query).mappings()]
+
     def weeks_of(self, name: str, tier: Tier, first: date, last: date) -> list[date]:
         """Return the weeks of a tier, ``first`` to ``last``, that have rows in a table."""
-        target = sql_table("manifest")
+        target = self.sql_table("manifest")
         query = sa.select(target.c.week_ending, target.c.row_counts).where(
             target.c.tier == tier.value, target.c.week_ending.between(first, last)
         )
@@ -136,9 +171,11 @@ class SliceReader:
 class SliceWriter(SliceReader):
     """Writes one slice within one transaction, under its lock."""
 
-    def __init__(self, connection: sa.Connection, week: WeekKey, batch: Batch) -> None:
-        """Write ``week`` through ``connection``, as ``batch``."""
-        super().__init__(connection)
+    def __init__(
+        self, connection: sa.Connection, dataset: Dataset, week: WeekKey, batch: Batch
+    ) -> None:
+        """Write ``week`` of ``dataset`` through ``connection``, as ``batch``."""
+        super().__init__(connection, dataset)
         self.week = week
         self.batch = batch
 
@@ -150,21 +187,45 @@ class SliceWriter(SliceReader):
         **scope: Any,
     ) -> None:
         """Replace the slice's rows in a table (those with the values of ``scope``) by a frame."""
-        table, target = table_named(name), sql_table(name)
+        table, target = table_named(name), self.sql_table(name)
         where = [_of(target, self.week), *(target.c[c] == value for c, value in scope.items())]
         self.connection.execute(sa.delete(target).where(*where))
         moment = next(c for c in ("computed_at", "ingested_at", "checked_at") if c in target.c)
         values = {**self._slice(), **self.batch.columns(moment), **constants}
-        insert_frame(self.connection, table, frame, values)
+        insert_frame(self.connection, table, target, frame, values)
+
+    def forget_revision(self, number: int) -> None:
+        """Delete a revision of the slice, if there is one of that number; the archive keeps it."""
+        for name in ("raw", "rejects", "revisions"):
+            target = self.sql_table(name)
+            mine = sa.and_(_of(target, self.week), target.c.source_revision == number)
+            self.connection.execute(sa.delete(target).where(mine))
+
+    def save_dead_letter(self, error: str, archive_key: str | None) -> None:
+        """Record that the slice could not be taken in, once more."""
+        before = next(iter(self.records("dead_letters", self.week)), None)
+        self.clear_dead_letter()
+        record = {
+            "error": error,
+            "attempts": before["attempts"] + 1 if before else 1,
+            "archive_key": archive_key,
+            "first_failed_at": before["first_failed_at"] if before else self.batch.at,
+        }
+        self.insert_record("dead_letters", record, "failed_at")
+
+    def clear_dead_letter(self) -> None:
+        """Record that the slice has been taken in."""
+        target = self.sql_table("dead_letters")
+        self.connection.execute(sa.delete(target).where(_of(target, self.week)))
 
     def insert_record(self, name: str, record: Mapping[str, Any], time_column: str) -> None:
         """Insert one row of a store table; slice and lineage are filled in."""
         values = {**self._slice(), **self.batch.columns(time_column), **record}
-        self.connection.execute(sa.insert(sql_table(name)).values(values))
+        self.connection.execute(sa.insert(self.sql_table(name)).values(values))
 
     def save_manifest(self, **changes: Any) -> dict[str, Any]:
         """Change columns of the slice's manifest row, and return the whole row."""
-        target = sql_table("manifest")
+        target = self.sql_table("manifest")
         row = {**(self.manifest(self.week) or {}), **self._slice(), **changes}
         row |= self.batch.columns("updated_at")
         self.connection.execute(sa.delete(target).where(_of(target, self.week)))
@@ -173,14 +234,14 @@ class SliceWriter(SliceReader):
 
     def save_verdicts(self, table_name: str, results: Sequence[QualityCheckResult]) -> None:
         """Replace all verdicts on one table of the slice."""
-        target = sql_table("quality_checks")
+        target = self.sql_table("quality_checks")
         mine = sa.and_(_of(target, self.week), target.c.table_name == table_name)
         self.connection.execute(sa.delete(target).where(mine))
         self._insert_verdicts(table_name, results)
 
     def renew_verdicts(self, table_name: str, results: Sequence[QualityCheckResult]) -> None:
         """Replace the verdicts of some rules on one table of the slice; the others stay."""
-        target = sql_table("quality_checks")
+        target = self.sql_table("quality_checks")
         rules = [result.check_name for result in results]
         mine = sa.and_(_of(target, self.week), target.c.table_name == table_name)
         self.connection.execute(sa.delete(target).where(mine, target.c.rule.in_(rules)))
@@ -200,7 +261,7 @@ class SliceWriter(SliceReader):
 
     def append_event(self, event_type: str, payload: Mapping[str, Any]) -> None:
         """Append what happened; its cause is the slice's event before it in the same run."""
-        events = sql_table("events")
+        events = self.sql_table("events")
         before = (
             sa.select(events.c.event_id)
             .where(
@@ -223,24 +284,25 @@ class SliceWriter(SliceReader):
 
 
 class Warehouse:
-    """A database with the project's tables, which it creates and migrates on first use."""
+    """The tables of one dataset in a database, created and migrated on first use."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, dataset: Dataset = ATS) -> None:
         """Use the database at ``url``; nothing is opened yet."""
         self.url = url
+        self.dataset = dataset
 
     @cached_property
     def engine(self) -> sa.Engine:
         """The engine of a database that has the schema of this version."""
         engine = create_engine(self.url)
-        migrate(engine)
+        migrate(engine, self.dataset)
         return engine
 
     @contextmanager
     def read(self) -> Iterator[SliceReader]:
         """Open a transaction that only reads."""
         with self.engine.connect() as connection, connection.begin():
-            yield SliceReader(connection)
+            yield SliceReader(connection, self.dataset)
 
     @contextmanager
     def write(self, week: WeekKey, run: RunIds) -> Iterator[SliceWriter]:
@@ -250,9 +312,9 @@ class Warehouse:
         """
         engine = self.engine
         if engine.dialect.name == "postgresql":
-            ensure_partitions(engine, week.week_ending)
-        with write_transaction(engine, str(week)) as connection:
-            yield SliceWriter(connection, week, Batch(run))
+            ensure_partitions(engine, self.dataset, week.week_ending)
+        with write_transaction(engine, self.dataset.table_name(str(week))) as connection:
+            yield SliceWriter(connection, self.dataset, week, Batch(run))
 
 
 def _of(table: sa.Table, week: WeekKey) -> sa.ColumnElement[bool]:

@@ -13,13 +13,24 @@ from otc_assets.domain.weeks import WeekKey
 
 TARGET = WeekKey(Tier.NMS_TIER_1, date(2025, 12, 26))
 
-RAW_COLUMNS = ("symbol", "mpid", "issue_name", "product_type", "share_volume", "trade_count")
+RAW_COLUMNS = {
+    "symbol": "str",
+    "mpid": "str",
+    "issue_name": "str",
+    "product_type": "str",
+    "share_volume": "int64",
+    "trade_count": "int64",
+    "notional": "Int64",
+}
 
 
 def raw_frame(rows: Sequence[Sequence[object]]) -> pd.DataFrame:
-    """Return rows of `RAW_COLUMNS` as a frame; quantities are millionths of a share."""
-    types = {c: "int64" if c in ("share_volume", "trade_count") else "str" for c in RAW_COLUMNS}
-    return pd.DataFrame(rows, columns=list(RAW_COLUMNS)).astype(types)
+    """Return rows of `RAW_COLUMNS` as a frame; a row may end before its notional.
+
+    Quantities are millionths of a share, the notional millionths of a dollar.
+    """
+    whole = [(*row, None)[: len(RAW_COLUMNS)] for row in rows]
+    return pd.DataFrame(whole, columns=list(RAW_COLUMNS)).astype(RAW_COLUMNS)
 
 
 class Chain:
@@ -72,6 +83,9 @@ quantities = (
 )
 """Millionths of a share: none, less than one, whole ones, and up to a hundred million."""
 
+amounts = st.none() | st.just(0) | st.integers(1, 10**8) | st.integers(1, 10**15)
+"""Millionths of a dollar: unknown, none, up to a hundred, and up to a thousand million."""
+
 raw_rows = st.tuples(
     st.sampled_from(SYMBOLS),
     st.sampled_from(VENUES),
@@ -79,6 +93,7 @@ raw_rows = st.tuples(
     st.sampled_from(["CTS", "UTP", None]),
     quantities,
     st.integers(0, 10**6),
+    amounts,
 )
 raw_frames = st.lists(raw_rows, min_size=1, max_size=12).map(raw_frame)
 

@@ -20,6 +20,7 @@ ANSWERS = [(case, label) for case, label in CASES if label in CALCULATIONS]
 
 VALUE_OF = {
     ColumnType.SHARES: lambda text: int(Fraction(text) * MILLIONTHS),
+    ColumnType.DOLLARS: lambda text: int(Fraction(text) * MILLIONTHS),
     ColumnType.COUNT: int,
     ColumnType.NUMBER: Fraction,
     ColumnType.FLAG: lambda text: {"true": True, "false": False}[text],
@@ -41,9 +42,13 @@ def rows_of(case, name, table):
 
 def input_frame(case, name):
     table = TABLES[name]
-    frame = pd.DataFrame(rows_of(case, name, table))
-    for column in {c.name for c in table.columns if c.type is ColumnType.NUMBER} & set(frame):
-        frame[column] = frame[column].astype("float64")
+    rows = rows_of(case, name, table)
+    frame = pd.DataFrame(rows)
+    for column in (column for column in table.columns if column.name in frame):
+        if column.type is ColumnType.NUMBER:
+            frame[column.name] = frame[column.name].astype("float64")
+        if column.type is ColumnType.DOLLARS:  # of which a part may be missing
+            frame[column.name] = pd.array([row[column.name] for row in rows], dtype="Int64")
     return frame if "calc_version" in frame else frame.assign(calc_version="v1")
 
 

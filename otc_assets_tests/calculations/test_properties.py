@@ -75,6 +75,42 @@ def test_shares_and_trades_are_conserved_on_the_whole_way(chain):
     assert int(rolling["current_volume"].sum()) == total[0]
 
 
+NOTIONALS = [
+    ("venue_volume", "notional", ["symbol", "mpid"]),
+    ("symbol_summary", "total_notional", ["symbol"]),
+    ("venue_share", "total_notional", ["mpid"]),
+    ("research_snapshot", "total_notional", ["symbol"]),
+]
+
+
+@MORE
+@given(chains())
+def test_a_notional_is_the_exact_sum_of_its_records_and_unknown_where_one_lacks_it(chain):
+    for name, column, key in NOTIONALS:
+        amounts = {}
+        for record in chain.table("raw").to_dict("records"):
+            amounts.setdefault(tuple(record[k] for k in key), []).append(record["notional"])
+        found = {
+            tuple(row[k] for k in key): None if pd.isna(row[column]) else int(row[column])
+            for row in chain.table(name).to_dict("records")
+        }
+        assert found == {
+            group: None if any(pd.isna(v) for v in values) else sum(int(v) for v in values)
+            for group, values in amounts.items()
+        }, name
+
+
+@MORE
+@given(chains())
+def test_notional_is_conserved_on_the_whole_way_where_every_record_has_it(chain):
+    raw = chain.table("raw")
+    known = raw.assign(notional=raw["notional"].fillna(9_007_199_254_740_993))
+    whole = Chain({TARGET: known})
+    total = sum(int(amount) for amount in known["notional"])
+    for name, column, _ in NOTIONALS:
+        assert int(whole.table(name)[column].sum()) == total, name
+
+
 @MORE
 @given(chains())
 def test_no_symbol_and_no_venue_is_lost_or_made_up(chain):

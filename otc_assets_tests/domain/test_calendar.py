@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 
 from otc_assets.domain.calendar import (
-    PUBLICATION_DELAY,
     expected_publication_date,
     is_business_day,
     is_due,
     week_published_on,
 )
+from otc_assets.domain.datasets import ATS
 from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import FIRST_WEEK_ENDING, WeekKey
 from otc_assets_tests.domain.strategies import LAST_WEEK_ENDING, weeks
@@ -38,7 +38,7 @@ def test_the_two_ways_of_the_calendar_are_inverse_for_every_week(tier):
 
 @given(weeks)
 def test_a_week_is_published_in_the_week_of_its_delay_on_the_first_open_day(week):
-    earliest = week.monday + PUBLICATION_DELAY[week.tier]
+    earliest = week.monday + ATS.publication_delay[week.tier]
     published = expected_publication_date(week)
     assert is_business_day(published)
     assert earliest <= published <= earliest + timedelta(days=4)
@@ -47,7 +47,7 @@ def test_a_week_is_published_in_the_week_of_its_delay_on_the_first_open_day(week
 
 
 def test_tier_1_is_published_two_weeks_before_the_others():
-    assert {tier: delay.days for tier, delay in PUBLICATION_DELAY.items()} == {
+    assert {tier: delay.days for tier, delay in ATS.publication_delay.items()} == {
         Tier.NMS_TIER_1: 21,
         Tier.NMS_TIER_2: 35,
         Tier.OTC: 35,

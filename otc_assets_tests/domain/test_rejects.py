@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from otc_assets.domain.datasets import ATS, DATASETS
 from otc_assets.domain.rejects import REASONS, RejectReason, reject_reasons
 from otc_assets.domain.shares import MILLIONTHS, parse_shares
 from otc_assets.domain.tiers import Tier
@@ -22,8 +23,10 @@ GOOD = {
     "mpid": "OTCN",
     "share_volume": "1234.567891",
     "trade_count": "12",
+    "notional": "98765.4321",
     "publication_date": "2025-12-15",
     "revision_date": "2026-01-07",
+    "last_reported_date": "2025-11-13",
 }
 REQUIRED = ["symbol", "mpid", "share_volume", "trade_count"]
 
@@ -52,6 +55,16 @@ BAD = [
     ("trade_count", "3.5", RejectReason.INVALID_TRADES),
     ("trade_count", "1234567890123", RejectReason.INVALID_TRADES),
     ("trade_count", "-3", RejectReason.NEGATIVE_TRADES),
+    ("notional", "12x", RejectReason.INVALID_NOTIONAL),
+    ("notional", "1.5E7", RejectReason.INVALID_NOTIONAL),
+    ("notional", "1234567890123", RejectReason.INVALID_NOTIONAL),
+    ("notional", "1234567890123.5", RejectReason.INVALID_NOTIONAL),
+    ("notional", "1,000", RejectReason.INVALID_NOTIONAL),
+    ("notional", ".5", RejectReason.INVALID_NOTIONAL),
+    ("notional", "5.", RejectReason.INVALID_NOTIONAL),
+    ("notional", " ", RejectReason.INVALID_NOTIONAL),
+    ("notional", "5\n", RejectReason.INVALID_NOTIONAL),
+    ("notional", "NaN", RejectReason.INVALID_NOTIONAL),
     ("publication_date", "", RejectReason.INVALID_DATE),
     ("publication_date", "2025-11-14", RejectReason.INVALID_DATE),
     ("publication_date", "2026-01-16", RejectReason.FUTURE_DATE),
@@ -64,6 +77,9 @@ BAD = [
     ("revision_date", "2025-11-14", RejectReason.INVALID_DATE),
     ("revision_date", "2026-01-16", RejectReason.FUTURE_DATE),
     ("revision_date", "9999-12-31", RejectReason.FUTURE_DATE),
+    ("last_reported_date", "2025-13-45", RejectReason.INVALID_DATE),
+    ("last_reported_date", "20251113", RejectReason.INVALID_DATE),
+    ("last_reported_date", " ", RejectReason.INVALID_DATE),
 ]
 ELSEWHERE = {RejectReason.MALFORMED_LINE, RejectReason.EXACT_REPEAT}
 """Given by the reader of lines and by the comparison of contents."""
@@ -97,6 +113,10 @@ def test_every_reason_that_a_row_can_have_is_in_the_table():
         {"symbol": "\u00e9"},
         {"publication_date": "2025-11-15", "revision_date": "2026-01-15"},
         {"tier": "NMS Tier 1"},
+        {"notional": ""},
+        {"notional": "0"},
+        {"notional": "999999999999.999999999999"},
+        {"last_reported_date": ""},
     ],
 )
 def test_a_good_row_has_no_reason_against_it(change):
@@ -122,6 +142,20 @@ def test_columns_that_the_dialect_lacks_are_not_judged():
     assert reject_reasons(frame(row, columns=REQUIRED), WEEK, TODAY).tolist() == [""]
 
 
+@pytest.mark.parametrize("dataset", DATASETS, ids=lambda dataset: dataset.name)
+def test_only_the_records_of_a_dataset_are_good_in_it(dataset):
+    types = [each.summary_type for each in DATASETS]
+    rows = frame(*(GOOD | {"summary_type": text} for text in types))
+    reasons = reject_reasons(rows, WEEK, TODAY, dataset).tolist()
+    good = [text for text, reason in zip(types, reasons, strict=True) if reason == ""]
+    assert good == [dataset.summary_type]
+    assert set(reasons) - {""} == {"wrong_summary_type"}
+
+
+def test_without_a_dataset_ats_is_meant():
+    assert GOOD["summary_type"] == ATS.summary_type
+
+
 def test_no_rows_have_no_reasons():
     assert reasons_of() == []
 
@@ -139,8 +173,10 @@ cells = {
     "mpid": fields,
     "share_volume": quantities | fields | st.decimals().map(str),
     "trade_count": st.integers().map(str) | fields,
+    "notional": quantities | fields | st.decimals().map(str),
     "publication_date": days | fields,
     "revision_date": days | fields,
+    "last_reported_date": days | fields,
 }
 optional = st.sets(st.sampled_from(sorted(set(GOOD) - set(REQUIRED))))
 
@@ -162,6 +198,8 @@ def test_whatever_the_cells_hold_a_row_is_refused_or_can_be_read(rows, left_out)
     for column in {"publication_date", "revision_date"} & set(columns):
         read = [date.fromisoformat(value) for value in good[column]]
         assert all(WEEK.week_ending < day <= TODAY for day in read)
+    assert all(date.fromisoformat(value) for value in good.get("last_reported_date", []) if value)
+    assert all(abs(Decimal(value)) < 10**12 for value in good.get("notional", []) if value)
 
 
 @pytest.mark.parametrize("column", ["share_volume", "trade_count", "revision_date"])

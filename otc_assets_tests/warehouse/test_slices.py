@@ -33,10 +33,11 @@ def rows(*volumes: int) -> pd.DataFrame:
             "mpid": "VENU",
             "share_volume": list(volumes),
             "trade_count": 1,
+            "notional": [None if n % 2 else v for n, v in enumerate(volumes)],
             "avg_trade_size": [None if n % 2 else v / MILLIONTHS for n, v in enumerate(volumes)],
             "record_hash": [bytes([n % 256] * 16) for n in range(len(volumes))],
         }
-    ).astype({"avg_trade_size": "float64", "share_volume": "int64"})
+    ).astype({"avg_trade_size": "float64", "share_volume": "int64", "notional": "Int64"})
 
 
 def write(warehouse: Warehouse, frame: pd.DataFrame, week: WeekKey = WEEK) -> None:
@@ -67,6 +68,21 @@ def test_rows_read_back_as_they_were_written(warehouse: Warehouse):
 def test_every_quantity_survives_to_the_last_decimal(warehouse: Warehouse, volumes: list[int]):
     write(warehouse, rows(*volumes))
     assert sorted(read(warehouse)["share_volume"]) == sorted(volumes)
+
+
+@given(st.lists(st.none() | st.integers(0, FRACTIONS_END - 1), min_size=1, max_size=20))
+@example([None])
+@example([None, FRACTIONS_END - 1, FRACTIONS_END - 999_999, 10**18, 0])
+@example([FRACTIONS_END - 1, 10**18])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_every_amount_survives_to_the_last_decimal_and_none_stays_none(
+    warehouse: Warehouse, amounts: list[int | None]
+):
+    frame = rows(*range(len(amounts))).assign(notional=pd.array(amounts, dtype="Int64"))
+    write(warehouse, frame)
+    found = read(warehouse).set_index("symbol")["notional"]
+    kept = [None if pd.isna(found[symbol]) else int(found[symbol]) for symbol in frame["symbol"]]
+    assert kept == amounts
 
 
 def test_whole_quantities_are_whole_numbers_in_sql(warehouse: Warehouse):

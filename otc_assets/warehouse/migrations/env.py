@@ -3,11 +3,29 @@
 To write a migration: `alembic` needs a database, which `make migration m="what changes"` provides.
 """
 
-from alembic import context
+from typing import Any
 
+from alembic import context
+from alembic.operations.ops import CreateTableOp
+
+from otc_assets.domain.datasets import DATASETS
 from otc_assets.warehouse.schema import metadata
 
 connection = context.config.attributes["connection"]
-context.configure(connection=connection, target_metadata=metadata(), render_as_batch=False)
+
+
+def _create_only_what_is_new(_context: object, _revision: object, directives: list[Any]) -> None:
+    """Let a generated migration pass by a table that `migrate` has made from its description."""
+    for operation in directives[0].upgrade_ops.ops if directives else ():
+        if isinstance(operation, CreateTableOp):
+            operation.if_not_exists = True
+
+
+context.configure(
+    connection=connection,
+    target_metadata=[metadata(dataset) for dataset in DATASETS],
+    render_as_batch=False,
+    process_revision_directives=_create_only_what_is_new,
+)
 with context.begin_transaction():
     context.run_migrations()
