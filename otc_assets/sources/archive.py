@@ -8,16 +8,20 @@ the archive, `raw` is rebuilt from it alone.
 import hashlib
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import date
 
 from upath import UPath
 
+from otc_assets.domain.datasets import ATS, Dataset
 from otc_assets.domain.weeks import WeekKey
+from otc_assets.sources.errors import ArchiveError
 
 REFUSED = "refused"
 """In place of the revision date, where a file could not be parsed."""
 
-_ARCHIVED = re.compile(r"/(\d{4}-\d{2}-\d{2})/[0-9a-f]{64}/[^/]+$")
+_ARCHIVED = re.compile(rf"/(\d{{4}}-\d{{2}}-\d{{2}}|{REFUSED})/([0-9a-f]{{64}})/[^/]+$")
 
 
 def sha256_of(data: bytes) -> str:
@@ -34,49 +38,86 @@ def archived_on(path: UPath) -> date | None:
         return None
 
 
+def is_as_archived(path: UPath, data: bytes) -> bool:
+    """Tell whether a file's bytes are those of its SHA-256, if it is an archived one."""
+    match = _ARCHIVED.search(path.as_posix())
+    return match is None or match[2] == sha256_of(data)
+
+
 class Archive:
     """A folder, local or at any address that fsspec knows."""
 
-    def __init__(self, url: str) -> None:
-        """Keep files under ``url``; it is made when the first one comes."""
+    def __init__(self, url: str, dataset: Dataset = ATS) -> None:
+        """Keep files of ``dataset`` under ``url``; it is made when the first one comes."""
         self.root = UPath(url)
+        self.dataset = dataset
 
     def receive(self, week: WeekKey, name: str, data: bytes) -> str:
         """Keep the bytes of a file before anyone parses it, and return their key.
 
         Raises:
-            OSError: they could not be written, or do not read back as they were.
+            ArchiveError: they could not be written, or do not read back as they were.
 
         """
         return self._put(self._key(week, REFUSED, name, data), data)
 
-    def accept(self, received: str, week: WeekKey, revision_date: date, data: bytes) -> str:
-        """Give received bytes, once parsed, their place by revision date; return that key."""
-        name = received.rsplit("/", 1)[-1]
-        key = self._put(self._key(week, revision_date.isoformat(), name, data), data)
-        (self.root / received).unlink(missing_ok=True)
+    def accepted_on(self, week: WeekKey, data: bytes) -> date | None:
+        """Return the first day under which these bytes were accepted, None if they never were.
+
+        Raises:
+            ArchiveError: the archive cannot be reached.
+
+        """
+        folder = self._key(week, "*", "*", data)
+        with _reaching(folder):
+            self.root.fs.invalidate_cache()
+            days = [archived_on(path) for path in self.root.glob(folder)]
+        return min((day for day in days if day), default=None)
+
+    def accept(self, received: str, week: WeekKey, revision_date: date) -> str:
+        """Give received bytes, once parsed, their place by revision date; return that key.
+
+        Raises:
+            ArchiveError: they could not be moved.
+
+        """
+        key = received.replace(f"/{REFUSED}/", f"/{revision_date.isoformat()}/", 1)
+        with _reaching(key):
+            source, target = self._path(received), self._path(key)
+            whole = target.exists() and is_as_archived(target, target.read_bytes())
+            if not whole:
+                _make_folder_of(target)
+                _move(source, target)
+            elif source.exists():
+                _remove(source)
         return key
 
     def restore(self, key: str, data: bytes) -> None:
         """Put bytes that the store knows back under their key, if they are gone.
 
         Raises:
-            OSError: they are not the bytes of that key, or could not be written.
+            ArchiveError: they are not the bytes of that key, or could not be written.
 
         """
         if key.split("/")[-2] != sha256_of(data):
-            raise OSError(f"{key}: these are other bytes")
+            raise ArchiveError(key, "these are other bytes")
         self._put(key, data)
 
     def _key(self, week: WeekKey, day: str, name: str, data: bytes) -> str:
         tier = week.tier.lower().replace(" ", "_")
-        return f"{tier}/{week.week_ending}/{day}/{sha256_of(data)}/{name}"
+        key = f"{tier}/{week.week_ending}/{day}/{sha256_of(data)}/{name}"
+        return f"{self.dataset.prefix}/{key}" if self.dataset.prefix else key
+
+    def _path(self, key: str) -> UPath:
+        self.root.fs.invalidate_cache()  # another process may have changed what was listed
+        return self.root / key
 
     def _put(self, key: str, data: bytes) -> str:
-        path = self.root / key
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _write_whole(path, data)
+        with _reaching(key):
+            path = self._path(key)
+            if not path.exists():
+                _make_folder_of(path)
+                _write_whole(path, data)
         self.get(key)
         return key
 
@@ -84,20 +125,55 @@ class Archive:
         """Return the bytes of a key.
 
         Raises:
-            OSError: they are missing, or are not those of the key's SHA-256.
+            ArchiveError: they are missing, or are not those of the key's SHA-256.
 
         """
-        data = (self.root / key).read_bytes()
+        with _reaching(key):
+            data = self._path(key).read_bytes()
         if sha256_of(data) != key.split("/")[-2]:
-            raise OSError(f"{self.root / key}: the bytes are not those that were archived")
+            raise ArchiveError(key, "the bytes are not those that were archived")
         return data
+
+
+@contextmanager
+def _reaching(key: str) -> Iterator[None]:
+    """Give the errors of every kind of store one form; fsspec's backends each have their own."""
+    try:
+        yield
+    except Exception as error:
+        reason = f"the archive (OTC_ARCHIVE_URL) fails: {type(error).__name__}: {error}"
+        raise ArchiveError(key, reason) from error
+
+
+def _is_local(path: UPath) -> bool:
+    return path.protocol in ("", "file")
+
+
+def _make_folder_of(path: UPath) -> None:
+    if _is_local(path):  # object stores have no folders
+        path.parent.mkdir(parents=True, exist_ok=True)
 
 
 def _write_whole(path: UPath, data: bytes) -> None:
     """Write a file so that a reader, or a restart after a kill, never sees half of it."""
-    if path.protocol not in ("", "file"):  # object stores show an object only when it is whole
+    if not _is_local(path):  # object stores show an object only when it is whole
         path.write_bytes(data)
         return
     part = path.with_name(f".{os.getpid()}.part")
     part.write_bytes(data)
     part.rename(path)
+
+
+def _move(source: UPath, target: UPath) -> None:
+    """Move one file. In an object store fsspec's own would read ``[1]`` in a name as a pattern."""
+    if _is_local(source):
+        source.fs.mv(source.path, target.path)
+        return
+    source.fs.cp_file(source.path, target.path)
+    _remove(source)
+
+
+def _remove(path: UPath) -> None:
+    """Remove what has its place already; where nothing may be deleted, it does no harm."""
+    with suppress(PermissionError):
+        path.fs.rm_file(path.path)

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 import pandas as pd
 
@@ -69,8 +70,20 @@ QUERY_API = Dialect(
         "productTypeCode": "product_type",
         "summaryTypeCode": "summary_type",
         "initialPublishedDate": "publication_date",
+        "firmCRDNumber": "firm_crd",
+        "totalNotionalSum": "notional",
+        "lastReportedDate": "last_reported_date",
     },
-    frozenset({"product_type", "publication_date"}),
+    frozenset(
+        {
+            "mpid",  # non-ATS firms have none
+            "product_type",
+            "publication_date",
+            "firm_crd",
+            "notional",
+            "last_reported_date",
+        }
+    ),
 )
 
 SIMPLE_PSV = Dialect(
@@ -87,10 +100,11 @@ SIMPLE_PSV = Dialect(
 
 DIALECTS = (QUERY_API, FINRA_DOWNLOAD, SIMPLE_PSV)
 
+API_TIERS = {Tier.NMS_TIER_1: "T1", Tier.NMS_TIER_2: "T2", Tier.OTC: "OTCE"}
+"""The Query API's tierIdentifier."""
+
 TIER_ALIASES = {
-    "T1": Tier.NMS_TIER_1,
-    "T2": Tier.NMS_TIER_2,
-    "OTCE": Tier.OTC,
+    **{identifier: tier for tier, identifier in API_TIERS.items()},
     "NMS_TIER_1": Tier.NMS_TIER_1,
     "NMS_TIER_2": Tier.NMS_TIER_2,
 }
@@ -215,7 +229,7 @@ def _lines(dialect: Dialect, rows: pd.DataFrame, table: pd.DataFrame) -> Lines:
 def _from_json(name: str, text: str) -> Lines:
     """Read the Query API's array of flat objects; the line number is the record's."""
     try:
-        records = json.loads(text, parse_float=str, parse_int=str)
+        records = json.loads(text, parse_float=_plain, parse_int=str)
     except json.JSONDecodeError as error:
         reason = f"is no whole JSON document ({error.msg}); download it again"
         raise SourceError(name, reason, line=error.lineno) from None
@@ -236,11 +250,34 @@ def _from_json(name: str, text: str) -> Lines:
     table = pd.DataFrame(
         {
             "line_number": range(1, len(records) + 1),
-            "raw_line": [json.dumps(r) for r in json.loads(text, parse_int=_int)],
+            "raw_line": record_texts(text),
             "ok": whole,
         }
     )
     return _lines(QUERY_API, rows, table)
+
+
+def record_texts(text: str) -> list[str]:
+    """Return the text of each element of a JSON array, with its numbers as they were written."""
+    decoder = json.JSONDecoder(parse_int=_int)
+    texts: list[str] = []
+    position = text.index("[") + 1
+    while True:
+        while text[position] in " \t\r\n,":
+            position += 1
+        if text[position] == "]":
+            return texts
+        _, end = decoder.raw_decode(text, position)
+        texts.append(text[position:end])
+        position = end
+
+
+def _plain(number: str) -> str:
+    """Return a JSON number with a point or an exponent (1.50528905E7) as plain digits."""
+    value = Decimal(number)
+    if value and not -30 <= value.adjusted() <= 20:  # no quantity: let the line's judge see it
+        return number
+    return f"{value:f}".rstrip("0").rstrip(".") if value % 1 else f"{value.to_integral_value():f}"
 
 
 def _int(digits: str) -> int | str:

@@ -1,4 +1,4 @@
-"""The one error of this layer."""
+"""The errors of this layer: a slice cannot be taken in, and why."""
 
 
 class SourceError(Exception):
@@ -7,3 +7,7 @@ class SourceError(Exception):
     def __init__(self, file: str, reason: str, line: int | None = None) -> None:
         """Say that ``file``, at ``line`` if it is known, cannot be taken for ``reason``."""
         super().__init__(f"{file}, line {line}: {reason}" if line else f"{file}: {reason}")
+
+
+class ArchiveError(SourceError):
+    """Bytes that could not be archived, or read back: nothing of the slice is stored."""

@@ -1,17 +1,19 @@
 """A folder of source files, local or at any address that fsspec knows, and its index by slice."""
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date
 
 from upath import UPath
 
+from otc_assets.domain.datasets import ATS, DATASETS, Dataset
 from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import WeekKey, week_ending_of
-from otc_assets.sources.archive import archived_on
+from otc_assets.sources.archive import archived_on, is_as_archived
 from otc_assets.sources.dialects import read_lines
 from otc_assets.sources.errors import SourceError
-from otc_assets.sources.resolve import NameHint, hint_of, resolve
+from otc_assets.sources.resolve import NameHint, dataset_of, hint_of, resolve
 
 SUFFIXES = {".csv", ".psv", ".txt", ".json"}
 MAX_BYTES = 256 * 2**20
@@ -27,6 +29,9 @@ class SourceFile:
 
     path: UPath
     size: int
+    changed_at: float = 0
+    """When it was last written (POSIX time; 0 where a store tells none)."""
+    dataset: Dataset = ATS
     week: WeekKey | None = None
     error: SourceError | None = None
 
@@ -49,7 +54,8 @@ class SourceFile:
         """Return the bytes.
 
         Raises:
-            SourceError: larger than `MAX_BYTES`, or it cannot be read.
+            SourceError: larger than `MAX_BYTES`, it cannot be read, or it is an archived file whose
+                bytes have changed.
 
         """
         if self.size > MAX_BYTES:
@@ -59,13 +65,19 @@ class SourceFile:
                 "into one file per (tier, week)",
             )
         try:
-            return self.path.read_bytes()
-        except OSError as error:
+            data = self.path.read_bytes()
+        except Exception as error:  # every kind of store has its own
             raise SourceError(self.name, f"cannot be read: {error}") from error
+        if not is_as_archived(self.path, data):
+            raise SourceError(self.name, "the bytes are not those that were archived")
+        return data
 
 
 class SourceIndex:
     """Which files there are for which slice."""
+
+    source = "files"
+    follows_calendar = False
 
     def __init__(self, files: Iterable[SourceFile]) -> None:
         """Index ``files``."""
@@ -87,6 +99,17 @@ class SourceIndex:
         broken = [f for f in self.unplaced if f.hint.fits(week)]
         return [*placed, *(f for f in broken if f.hint.tier or not placed)]
 
+    def versions(self) -> dict[WeekKey, str]:
+        """Return a fingerprint of the names, sizes and times of each slice's files."""
+        broken = {week for file in self.unplaced for week in self._slices_of(file)}
+        return {week: self.version_of(week) for week in sorted(broken.union(self.placed))}
+
+    def version_of(self, week: WeekKey) -> str:
+        """Return the fingerprint of a slice's files."""
+        files = self.files_of(week)
+        seen = sorted(f"{file.path} {file.size} {file.changed_at}" for file in files)
+        return hashlib.sha256("\n".join(seen).encode()).hexdigest()[:16]
+
     def strays(self) -> list[SourceFile]:
         """Return the files that belong to no slice, neither by their rows nor by their name."""
         return [f for f in self.unplaced if not self._slices_of(f)]
@@ -103,49 +126,67 @@ class SourceIndex:
 class FileSource:
     """A folder of files in FINRA's dialects, sub-folders included."""
 
-    name = "files"
-
     def __init__(self, url: str) -> None:
         """Read from the folder at ``url`` (a path, or an address such as ``s3://bucket/prefix``)."""
         self.root = UPath(url)
         self._seen: dict[tuple[str, int, float], SourceFile] = {}
 
-    def index(self, today: date) -> SourceIndex:
+    def index(self, today: date, dataset: Dataset = ATS) -> SourceIndex:
         """Look through the folder. A file that has not changed is not read again.
 
+        A broken file of which not even the dataset can be told counts as ATS.
+
         Raises:
-            SourceError: there is no such folder.
+            SourceError: there is no such folder, or it cannot be reached.
 
         """
-        if not self.root.is_dir():
-            raise SourceError(str(self.root), "there is no such folder; set OTC_SOURCE_URL")
-        return SourceIndex(
-            self._place(path, today)
-            for path in self.root.rglob("*")
-            if path.suffix.lower() in SUFFIXES and path.is_file()
-        )
+        files = [self._place(path, today) for path in self._paths()]
+        return SourceIndex(file for file in files if file.dataset is dataset)
+
+    def _paths(self) -> list[UPath]:
+        try:
+            self.root.fs.invalidate_cache()  # for ever, fsspec would list what it has listed once
+            if self.root.is_dir():
+                return [
+                    path
+                    for path in self.root.rglob("*")
+                    if path.suffix.lower() in SUFFIXES and path.is_file()
+                ]
+        except Exception as error:  # every kind of store has its own
+            reason = f"the source (OTC_SOURCE_URL) fails: {type(error).__name__}: {error}"
+            raise SourceError(str(self.root), reason) from error
+        raise SourceError(str(self.root), "there is no such folder; set OTC_SOURCE_URL")
 
     def _place(self, path: UPath, today: date) -> SourceFile:
         stat = path.stat()
         seen = (str(path), stat.st_size, stat.st_mtime)
         if seen in self._seen:
             return self._seen[seen]
+        file = SourceFile(path, stat.st_size, stat.st_mtime, _dataset_in(path))
         try:
-            file = _placed(SourceFile(path, stat.st_size), today)
-        except OSError as error:  # it may pass: look again the next time
-            unread = SourceError(path.name, f"cannot be read: {error}")
-            return SourceFile(path, stat.st_size, error=unread)
+            sample = _sample(file)
+        except Exception as error:  # it may pass: look again the next time
+            return replace(file, error=SourceError(path.name, f"cannot be read: {error}"))
+        file = _placed(file, sample, today)
         if stat.st_mtime:  # where a store tells no time, a change would not show
             self._seen[seen] = file
         return file
 
 
-def _placed(file: SourceFile, today: date) -> SourceFile:
+def _placed(file: SourceFile, sample: bytes, today: date) -> SourceFile:
     try:
-        lines = read_lines(file.name, _sample(file), strict=False)
+        lines = read_lines(file.name, sample, strict=False)
+        file = replace(file, dataset=dataset_of(lines))
         return replace(file, week=resolve(file.name, lines, today))
     except SourceError as error:
         return replace(file, error=error)
+
+
+def _dataset_in(path: UPath) -> Dataset:
+    """Return the dataset that a file's path names, ATS if it names none."""
+    parts = (*path.parts[:-1], path.name.removeprefix("finra_"))
+    named = [d for d in DATASETS for part in parts if d.prefix and part.startswith(d.prefix)]
+    return named[0] if named else ATS
 
 
 def _sample(file: SourceFile) -> bytes:

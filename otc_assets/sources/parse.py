@@ -1,11 +1,14 @@
 """From the bytes of one file to the rows of one slice, and what was refused of it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import pandas as pd
 
 from otc_assets.domain.calendar import expected_publication_date
+from otc_assets.domain.datasets import ATS, Dataset
 from otc_assets.domain.quality import Intake
 from otc_assets.domain.records import content_hashes, slice_content_hash
 from otc_assets.domain.rejects import RejectReason, reject_reasons
@@ -14,7 +17,7 @@ from otc_assets.domain.weeks import WeekKey
 from otc_assets.sources.archive import sha256_of
 from otc_assets.sources.dialects import Lines, read_lines
 from otc_assets.sources.errors import SourceError
-from otc_assets.sources.resolve import resolve
+from otc_assets.sources.resolve import dataset_of, resolve
 
 CONTENT = (
     "symbol",
@@ -24,10 +27,23 @@ CONTENT = (
     "share_volume",
     "trade_count",
     "product_type",
+    "notional",
+    "firm_crd",
+    "last_reported_date",
     "publication_date",
     "revision_date",
 )
 """What makes up the content of a row."""
+
+OPTIONAL = (
+    "issue_name",
+    "venue_name",
+    "product_type",
+    "notional",
+    "firm_crd",
+    "last_reported_date",
+)
+"""Those that not every dialect, or not every row, has; null where there is none."""
 
 ROW_COLUMNS = ("line_number", *CONTENT, "content_hash")
 REJECT_COLUMNS = ("line_number", "reason_code", "raw_line")
@@ -68,19 +84,23 @@ class ParsedFile:
 _REPEAT = RejectReason.EXACT_REPEAT.value
 
 
-def parse(name: str, data: bytes, asked: WeekKey, today: date) -> ParsedFile:
+def parse(
+    name: str, data: bytes, asked: WeekKey, today: date, dataset: Dataset = ATS
+) -> ParsedFile:
     """Read one file of the slice ``asked`` for.
 
     Raises:
-        SourceError: the file as a whole cannot be taken, or is of another slice.
+        SourceError: the file as a whole cannot be taken, or is of another slice or dataset.
 
     """
     lines = read_lines(name, data)
+    if dataset_of(lines) is not dataset:
+        raise SourceError(name, f"holds {dataset_of(lines).title} data, not {dataset.title}")
     week = resolve(name, lines, today)
     if week != asked:
         raise SourceError(name, f"holds {week}, not the slice asked for, {asked}")
-    good, rejects = _judge(lines, week, today)
-    publication = expected_publication_date(week)
+    good, rejects = _judge(lines, week, today, dataset)
+    publication = expected_publication_date(week, dataset)
     dated = "revision_date" in good
     rows = _rows(good, publication)
     repeats = good.duplicated("raw_line")
@@ -97,10 +117,15 @@ def parse(name: str, data: bytes, asked: WeekKey, today: date) -> ParsedFile:
         rows=rows,
         rejects=rejects.reset_index(drop=True),
         line_count=lines.count,
-        content_sha256=slice_content_hash(rows["content_hash"], rejects["raw_line"]),
+        content_sha256=content_of(rows, rejects),
         publication_date=date.fromisoformat(rows["publication_date"].min()),
         newest_update=date.fromisoformat(rows["revision_date"].max()) if dated else None,
     )
+
+
+def content_of(rows: pd.DataFrame, rejects: pd.DataFrame) -> str:
+    """Return the hash of what a slice's lines say, whatever their order."""
+    return slice_content_hash(rows["content_hash"], rejects["raw_line"])
 
 
 def _first(rejects: pd.DataFrame) -> str:
@@ -108,18 +133,34 @@ def _first(rejects: pd.DataFrame) -> str:
     return f"{first['reason_code']} (line {first['line_number']}: {first['raw_line'][:80]!r})"
 
 
-def _judge(lines: Lines, week: WeekKey, today: date) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _judge(
+    lines: Lines, week: WeekKey, today: date, dataset: Dataset
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Part the good lines from the refused ones."""
-    reasons = reject_reasons(lines.rows, week, today)
-    refused = lines.rows.assign(reason_code=reasons)[reasons != ""]
+    rows = lines.rows.assign(mpid=_venues(lines.rows, dataset.venue_columns))
+    reasons = reject_reasons(rows, week, today, dataset)
+    refused = rows.assign(reason_code=reasons)[reasons != ""]
     rejects = pd.concat([lines.malformed, refused[list(REJECT_COLUMNS)]])
-    good = lines.rows[reasons == ""].reset_index(drop=True)
+    good = rows[reasons == ""].reset_index(drop=True)
     return good, rejects.sort_values("line_number").reset_index(drop=True)
+
+
+def _venues(rows: pd.DataFrame, columns: Sequence[str]) -> "pd.Series[str]":
+    """Return what identifies the venue of each row; empty where a part of it is missing."""
+    parts = [
+        rows[column] if column in rows else pd.Series("", rows.index, dtype="str")
+        for column in columns
+    ]
+    venues, *rest = parts
+    for part in rest:
+        venues = venues.str.cat(part, sep=" ")
+    whole = ~pd.concat([part.str.strip() == "" for part in parts], axis=1).any(axis=1)
+    return venues.where(whole, "")
 
 
 def _rows(good: pd.DataFrame, publication: date) -> pd.DataFrame:
     """Give good lines every content column, its type, and their hash."""
-    optional = {"issue_name": "", "venue_name": "", "product_type": ""}
+    optional = dict.fromkeys(OPTIONAL, "")
     days = {"publication_date": publication.isoformat(), "revision_date": publication.isoformat()}
     text = good.assign(**{k: v for k, v in (optional | days).items() if k not in good})
     hashes = content_hashes([text[column] for column in CONTENT])
@@ -128,6 +169,16 @@ def _rows(good: pd.DataFrame, publication: date) -> pd.DataFrame:
         trade_count=text["trade_count"].astype("int64"),
         content_hash=pd.Series(hashes, index=text.index, dtype=object),
     )
-    for column in optional:
+    rows["notional"] = _amounts(text["notional"])
+    for column in (c for c in OPTIONAL if c != "notional"):
         rows[column] = rows[column].where(rows[column] != "")
     return rows
+
+
+def _amounts(text: "pd.Series[str]") -> "pd.Series[Any]":
+    """Turn amounts into millionths, null where there is none; digits beyond are cut off."""
+    amounts = pd.Series(pd.NA, text.index, dtype="Int64")
+    known = text != ""
+    if known.any():
+        amounts[known] = parse_shares(text[known].str.replace(r"(\.\d{6})\d+$", r"\1", regex=True))
+    return amounts

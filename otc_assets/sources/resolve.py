@@ -12,6 +12,7 @@ from datetime import date, timedelta
 import pandas as pd
 
 from otc_assets.domain.calendar import week_published_on
+from otc_assets.domain.datasets import ATS, DATASETS, Dataset
 from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import WeekKey, validated_week_ending
 from otc_assets.sources.dialects import Lines
@@ -92,6 +93,14 @@ def resolve(name: str, lines: Lines, today: date) -> WeekKey:
         return WeekKey(tier, validated_week_ending(week))
     except ValueError as error:
         raise SourceError(name, str(error), line=line) from None
+
+
+def dataset_of(lines: Lines) -> Dataset:
+    """Return the dataset that most rows are of; the dialects that do not say so hold ATS data."""
+    if "summary_type" not in lines.rows:
+        return ATS
+    rows = {d: int((lines.rows["summary_type"] == d.summary_type).sum()) for d in DATASETS}
+    return max(rows, key=lambda dataset: rows[dataset])
 
 
 def _tier(name: str, rows: pd.DataFrame) -> Tier:

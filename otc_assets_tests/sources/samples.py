@@ -9,9 +9,11 @@ import json
 from collections.abc import Iterable, Sequence
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from otc_assets.domain.datasets import ATS, NON_ATS, Dataset
 from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.sources.parse import CONTENT, ParsedFile, parse
@@ -78,7 +80,9 @@ def row(
     monday: str = "2025-11-10",
     friday: str = "2025-11-14",
     product: str = "OTCE",
-    summary: str = "ATS_W_SMBL_FIRM",
+    summary: str = ATS.summary_type,
+    crd: object = 123456,
+    notional: object = 98765.43,
 ) -> Row:
     """One record under every column name that a source has for it."""
     common = {"MPID": mpid}
@@ -87,17 +91,23 @@ def row(
     )
     psv = zip(PSV, (friday, tier, symbol, mpid, shares, trades), strict=True)
     api = {
-        "firmCRDNumber": 123456,
+        "firmCRDNumber": crd,
         "tierIdentifier": "OTCE",
         "summaryStartDate": monday,
         "weekStartDate": monday,
-        "totalNotionalSum": 98765.43,
+        "totalNotionalSum": notional,
         "productTypeCode": product,
         "summaryTypeCode": summary,
         "initialPublishedDate": published,
         "lastReportedDate": friday,
     }
     return common | dict(download) | dict(psv) | api
+
+
+def dealer(symbol: str = "ABCD", name: object = "EXAMPLE TRADING LLC", **changes: Any) -> Row:
+    """One record of a non-ATS venue, as the Query API has it: without an MPID."""
+    common = {"summary": NON_ATS.summary_type, "crd": 361} | changes
+    return row(symbol, **common) | {"MPID": None, "marketParticipantName": name}
 
 
 def piped(rows: Iterable[Row], columns: Sequence[str] = DOWNLOAD) -> bytes:
@@ -120,9 +130,11 @@ def api_json(rows: Iterable[Row], columns: Sequence[str] = API) -> bytes:
     return json.dumps([{c: r[c] for c in columns} for r in rows], indent=1).encode()
 
 
-def parsed(data: bytes, name: str = "some.csv", asked: WeekKey = WEEK) -> ParsedFile:
+def parsed(
+    data: bytes, name: str = "some.csv", asked: WeekKey = WEEK, dataset: Dataset = ATS
+) -> ParsedFile:
     """Parse a file of the slice that all these samples are of."""
-    return parse(name, data, asked, TODAY)
+    return parse(name, data, asked, TODAY, dataset)
 
 
 def content(file: ParsedFile) -> pd.DataFrame:

@@ -1,7 +1,8 @@
 """The archive keeps every file's bytes under their own hash, whole, and for ever."""
 
 import hashlib
-from contextlib import contextmanager
+import shutil
+from contextlib import contextmanager, suppress
 from datetime import date
 
 import pytest
@@ -11,6 +12,7 @@ from upath import UPath
 from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.sources.archive import Archive, archived_on
+from otc_assets.sources.errors import ArchiveError
 from otc_assets.sources.files import FileSource
 from otc_assets_tests.sources.samples import FIXTURES, NAMED, TODAY, WEEK, parsed, piped, row
 
@@ -53,7 +55,7 @@ def test_a_received_file_is_kept_under_its_slice_and_hash(archive):
 
 def test_an_accepted_file_moves_to_its_revision_date(archive):
     received = archive.receive(WEEK, NAMED, DATA)
-    key = archive.accept(received, WEEK, DAY, DATA)
+    key = archive.accept(received, WEEK, DAY)
     assert key == f"otc/2025-11-14/2025-12-15/{SHA}/{NAMED}"
     assert keys(archive) == [key]
     assert archive.get(key) == DATA
@@ -69,23 +71,23 @@ def test_the_key_begins_with_the_tier(local, tier, folder):
 
 
 def test_the_same_bytes_again_change_nothing(local):
-    key = local.accept(local.receive(WEEK, NAMED, DATA), WEEK, DAY, DATA)
+    key = local.accept(local.receive(WEEK, NAMED, DATA), WEEK, DAY)
     written = (local.root / key).stat().st_mtime_ns
-    assert local.accept(local.receive(WEEK, NAMED, DATA), WEEK, DAY, DATA) == key
+    assert local.accept(local.receive(WEEK, NAMED, DATA), WEEK, DAY) == key
     assert keys(local) == [key]
     assert (local.root / key).stat().st_mtime_ns == written
 
 
 def test_accepting_twice_is_fine(archive):
     received = archive.receive(WEEK, NAMED, DATA)
-    key = archive.accept(received, WEEK, DAY, DATA)
-    assert archive.accept(received, WEEK, DAY, DATA) == key
+    key = archive.accept(received, WEEK, DAY)
+    assert archive.accept(received, WEEK, DAY) == key
     assert keys(archive) == [key]
 
 
 def test_other_bytes_of_the_same_name_and_day_never_overwrite(archive):
-    first = archive.accept(archive.receive(WEEK, NAMED, DATA), WEEK, DAY, DATA)
-    second = archive.accept(archive.receive(WEEK, NAMED, CORRECTED), WEEK, DAY, CORRECTED)
+    first = archive.accept(archive.receive(WEEK, NAMED, DATA), WEEK, DAY)
+    second = archive.accept(archive.receive(WEEK, NAMED, CORRECTED), WEEK, DAY)
     assert keys(archive) == sorted([first, second])
     assert (archive.get(first), archive.get(second)) == (DATA, CORRECTED)
 
@@ -104,24 +106,24 @@ def test_bytes_that_nobody_can_parse_are_kept_as_they_came(archive, data):
 def test_corrupted_bytes_are_not_given_out(archive, damage):
     key = archive.receive(WEEK, NAMED, DATA)
     (archive.root / key).write_bytes(damage)
-    with pytest.raises(OSError, match=f"{NAMED}: the bytes are not those that were archived"):
+    with pytest.raises(ArchiveError, match=f"{NAMED}: the bytes are not those that were archived"):
         archive.get(key)
 
 
 def test_a_missing_file_is_an_error(archive):
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(ArchiveError, match=f"{NAMED}: the archive .* fails: FileNotFoundError"):
         archive.get(f"otc/2025-11-14/2025-12-15/{SHA}/{NAMED}")
 
 
 def test_a_lost_file_is_restored_under_its_key(archive):
-    key = archive.accept(archive.receive(WEEK, NAMED, DATA), WEEK, DAY, DATA)
+    key = archive.accept(archive.receive(WEEK, NAMED, DATA), WEEK, DAY)
     (archive.root / key).unlink()
     archive.restore(key, DATA)
     assert archive.get(key) == DATA
 
 
 def test_bytes_of_another_key_are_not_restored_in_silence(archive):
-    with pytest.raises(OSError, match="these are other bytes"):
+    with pytest.raises(ArchiveError, match="these are other bytes"):
         archive.restore(f"otc/2025-11-14/2025-12-15/{SHA}/{NAMED}", CORRECTED)
 
 
@@ -150,9 +152,9 @@ every_step = pytest.mark.parametrize("step", ["bytes", "name"])
 
 @every_step
 def test_an_interrupted_write_leaves_no_file_that_can_be_read(local, step):
-    with interrupted(step), pytest.raises(OSError, match="broke off"):
+    with interrupted(step), pytest.raises(ArchiveError, match="broke off"):
         local.receive(WEEK, NAMED, DATA)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(ArchiveError, match="FileNotFoundError"):
         local.get(f"otc/2025-11-14/refused/{SHA}/{NAMED}")
     index = FileSource(str(local.root)).index(TODAY)
     assert (index.placed, index.unplaced) == ({}, [])
@@ -160,19 +162,33 @@ def test_an_interrupted_write_leaves_no_file_that_can_be_read(local, step):
 
 @every_step
 def test_an_interrupted_write_can_be_done_again(local, step):
-    with interrupted(step), pytest.raises(OSError, match="broke off"):
+    with interrupted(step), pytest.raises(ArchiveError, match="broke off"):
         local.receive(WEEK, NAMED, DATA)
     key = local.receive(WEEK, NAMED, DATA)
     assert keys(local) == [key]
     assert local.get(key) == DATA
 
 
-@every_step
-def test_an_interrupted_acceptance_keeps_what_was_received(local, step):
+def test_an_interrupted_acceptance_keeps_what_was_received_and_can_be_done_again(
+    local, monkeypatch
+):
     received = local.receive(WEEK, NAMED, DATA)
-    with interrupted(step), pytest.raises(OSError, match="broke off"):
-        local.accept(received, WEEK, DAY, DATA)
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "move", lambda *_: (_ for _ in ()).throw(OSError("broke off")))
+        with pytest.raises(ArchiveError, match="broke off"):
+            local.accept(received, WEEK, DAY)
     assert local.get(received) == DATA
+    assert local.get(local.accept(received, WEEK, DAY)) == DATA
+
+
+@pytest.mark.parametrize("damage", [b"", DATA[:-1]])
+def test_received_bytes_are_not_given_up_for_damaged_ones(archive, damage):
+    key = archive.accept(archive.receive(WEEK, NAMED, DATA), WEEK, DAY)
+    (archive.root / key).write_bytes(damage)
+    received = archive.receive(WEEK, NAMED, DATA)
+    with suppress(ArchiveError):
+        archive.accept(received, WEEK, DAY)
+    assert DATA in [(archive.root / kept).read_bytes() for kept in keys(archive)]
 
 
 @pytest.mark.parametrize(
@@ -196,7 +212,7 @@ def test_an_archive_is_itself_a_folder_of_source_files(archive):
         for file in files:
             original = parsed(file.read(), file.name, week)
             received = archive.receive(week, file.name, file.read())
-            archive.accept(received, week, original.newest_update, file.read())
+            archive.accept(received, week, original.newest_update)
             originals[week, file.name] = original
 
     index = FileSource(str(archive.root)).index(TODAY)

@@ -27,6 +27,7 @@ from otc_assets_tests.sources.samples import (
     content,
     parsed,
     piped,
+    reasons,
     row,
 )
 
@@ -95,10 +96,92 @@ def test_a_total_of_the_api_is_no_row_because_it_would_count_twice(summary):
     assert list(file.rejects["reason_code"]) == ["wrong_summary_type"]
 
 
-@pytest.mark.parametrize("digits", ["999999999999", "123456789012.123456", "0.000001", "1.10"])
+def api_numbers(rows):
+    """The Query API's JSON, with the numbers that are given as texts as numbers in that writing."""
+    texts = {text for r in rows for text in (r["totalWeeklyShareQuantity"], r["totalNotionalSum"])}
+    data = api_json(rows).decode()
+    for text in (text for text in texts if isinstance(text, str)):
+        data = data.replace(f'"{text}"', text)
+    return data.encode()
+
+
+NUMBERS = ["999999999999", "123456789012.123456", "0.000001", "1.10", "1.5E7", "15e-1", "12E+0"]
+
+
+@pytest.mark.parametrize("digits", NUMBERS)
 def test_a_json_number_keeps_its_digits(digits):
-    data = api_json([row(shares=digits)]).replace(f'"{digits}"'.encode(), digits.encode())
-    assert Decimal(int(parsed(data).rows.loc[0, "share_volume"])) == Decimal(digits) * 10**6
+    read = parsed(api_numbers([row(shares=digits, notional=digits)])).rows.loc[0]
+    assert Decimal(int(read["share_volume"])) == Decimal(digits) * 10**6
+    assert Decimal(int(read["notional"])) == Decimal(digits) * 10**6
+
+
+@settings(max_examples=60)
+@given(st.integers(0, 10**18 - 1), st.integers(0, 6), st.integers(-20, 20), st.sampled_from("eE"))
+def test_a_json_number_means_the_same_in_every_writing(millionths, zeros, shift, exponent):
+    plain = Decimal(millionths).scaleb(-6)
+    text = f"{plain.scaleb(-shift):f}"
+    text += "0" * zeros if "." in text else f".{'0' * zeros}" if zeros else ""
+    written = [f"{plain:f}", f"{text}{exponent}{shift}", f"{text}{exponent}{shift:+}"]
+    rows = [row(f"S{n}", shares=t, notional=t) for n, t in enumerate(written)]
+    file = parsed(api_numbers(rows))
+    assert list(file.rows["share_volume"]) == [millionths] * 3
+    assert list(file.rows["notional"]) == [millionths] * 3
+
+
+@pytest.mark.parametrize("number", ["1E13", "1.5E-7", "-1E2", "1E31", "1E400", "1E-400"])
+def test_a_json_number_that_is_no_quantity_is_refused_alone(number):
+    file = parsed(api_numbers([row(), row("B", shares=number)]))
+    assert len(reasons(file)) == 1
+    assert reasons(file)[0] in ("invalid_volume", "negative_volume")
+
+
+@pytest.mark.parametrize("number", ["1E28", "1e+30", "123456789012345678901234567890.5"])
+def test_a_json_number_of_thirty_digits_is_refused_alone(number):
+    file = parsed(api_numbers([row(), row("B", shares=number), row("C", notional=number)]))
+    assert reasons(file) == ["invalid_volume", "invalid_notional"]
+
+
+def test_json_numbers_that_floats_cannot_tell_apart_are_no_repeat():
+    numbers = ["999999999999.123456", "999999999999.123457"]
+    file = parsed(api_numbers([row(shares=number) for number in numbers]))
+    assert reasons(file) == []
+    assert list(file.rows["share_volume"]) == [999_999_999_999_123_456, 999_999_999_999_123_457]
+
+
+@pytest.mark.parametrize(
+    ("amount", "millionths"),
+    [
+        ("98765.43", 98_765_430_000),
+        ("2045218749", 2_045_218_749_000_000),
+        ("0.1234567", 123_456),  # cut, not rounded
+        ("999999999999.9999999", 10**18 - 1),
+        ("-0.5", -500_000),
+        ("0", 0),
+    ],
+)
+@pytest.mark.parametrize("render", [api_csv, api_numbers])
+def test_an_amount_is_read_to_its_sixth_decimal(render, amount, millionths):
+    assert parsed(render([row(notional=amount)])).rows.loc[0, "notional"] == millionths
+
+
+@pytest.mark.parametrize(("render", "nothing"), [(api_csv, ""), (api_json, None)])
+def test_an_amount_is_unknown_where_the_api_has_none_for_a_row(render, nothing):
+    rows = parsed(render([row("A", notional=nothing), row("B", notional=1.5)])).rows
+    assert rows["notional"].isna().tolist() == [True, False]
+    assert rows["notional"].dtype == "Int64"
+    assert rows["notional"][1] == 1_500_000
+
+
+@pytest.mark.parametrize("form", ["download", "psv"])
+def test_the_dialects_without_amounts_have_unknown_ones(form):
+    rows = parsed(rendered(form, ROWS)).rows
+    assert rows[["notional", "firm_crd", "last_reported_date"]].isna().all(axis=None)
+
+
+def test_a_venue_that_reported_on_no_known_day_keeps_its_row():
+    rows = [row("A"), row("B") | {"lastReportedDate": None}]
+    assert parsed(api_json(rows)).rows["last_reported_date"].tolist()[0] == "2025-11-14"
+    assert parsed(api_json(rows)).rows["last_reported_date"].isna().tolist() == [False, True]
 
 
 def test_a_json_number_of_thousands_of_digits_is_refused_alone():

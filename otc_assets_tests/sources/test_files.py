@@ -5,6 +5,7 @@ import os
 import pytest
 from upath import UPath
 
+from otc_assets.domain.datasets import NON_ATS
 from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.sources import files
@@ -66,7 +67,7 @@ def names(found):
     return [file.name for file in found]
 
 
-def test_the_fixture_folder_has_30_slices_and_nothing_else():
+def test_the_fixture_folder_has_30_slices_of_each_dataset_and_nothing_else():
     index = index_of(FIXTURES)
     weeks = [WeekKey(tier, WEEK.week_ending).shifted(-n) for tier in Tier for n in range(19, 29)]
     assert sorted(index.placed) == sorted(weeks)
@@ -75,6 +76,13 @@ def test_the_fixture_folder_has_30_slices_and_nothing_else():
         "finra_otc_weekly_tier1_20250609.csv",
         "finra_otc_weekly_tier1_20250609_corrected_20250716.csv",
     ]
+    dealers = FileSource(str(FIXTURES)).index(TODAY, NON_ATS)
+    assert {week: names(found) for week, found in dealers.placed.items()} == {
+        week: [f"finra_non_ats_{slug}_week_{week.week_ending}.json"]
+        for week in weeks
+        for slug in [{"OTC": "otc"}.get(week.tier, f"tier{week.tier[-1]}")]
+    }
+    assert dealers.unplaced == dealers.strays() == []
 
 
 def test_sub_folders_are_included(folder):

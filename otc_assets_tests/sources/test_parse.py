@@ -264,5 +264,5 @@ def test_a_real_file_gives_the_published_figures(real_data, name):
 
 def test_the_real_totals_of_the_api_are_no_rows_of_a_venue(real_data):
     path = real_data / "api" / "weeklySummary_ATS_W_SMBL_T1_AAPL.json"
-    with pytest.raises(SourceError, match=r"no known dialect .*lacks MPID"):
+    with pytest.raises(SourceError, match=r"no known dialect .*lacks marketParticipantName"):
         parsed(path.read_bytes(), path.name, WEEK)

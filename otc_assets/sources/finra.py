@@ -1,0 +1,137 @@
+"""FINRA's Query API as a source: each slice fetched whole, or not at all."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import cached_property
+
+from otc_assets.domain.datasets import Dataset
+from otc_assets.domain.weeks import WeekKey
+from otc_assets.sources.dialects import API_TIERS
+from otc_assets.sources.errors import SourceError
+from otc_assets.sources.files import SourceFile
+from otc_assets.sources.finra_client import Fault, FinraClient
+
+MAX_OFFSET = 500_000
+"""FINRA's own limit; its largest slice has a third of that."""
+PUBLISHED = "published"
+"""The version of every slice that FINRA lists: the list does not tell a correction."""
+DOUBTS = 3
+"""How often to ask for a slice that FINRA lists, before an empty answer is believed."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class FetchedFile:
+    """The rows of a slice, as one JSON array with a record in each line."""
+
+    name: str
+    data: bytes
+    known_on: date | None = None
+
+    def read(self) -> bytes:
+        """Return the array."""
+        return self.data
+
+
+class FinraIndex:
+    """What FINRA has of one dataset."""
+
+    source = "finra"
+    follows_calendar = True
+
+    def __init__(self, client: FinraClient, today: date, dataset: Dataset) -> None:
+        """Ask ``client`` when something is needed."""
+        self._client = client
+        self._today = today
+        self._dataset = dataset
+
+    @cached_property
+    def _listed(self) -> frozenset[WeekKey]:
+        """The slices in FINRA's list of partitions, which does not tell the datasets apart."""
+        tiers = {identifier: tier for tier, identifier in API_TIERS.items()}
+        listed = set()
+        for monday, identifier in self._client.partitions():
+            try:
+                week_ending = date.fromisoformat(monday) + timedelta(days=4)
+                listed.add(WeekKey(tiers[identifier], week_ending))
+            except (ValueError, KeyError):
+                log.warning("FINRA lists a partition that is none: %s, %s", monday, identifier)
+        return frozenset(listed)
+
+    def versions(self) -> Mapping[WeekKey, str]:
+        """Return the slices that FINRA lists."""
+        return dict.fromkeys(sorted(self._listed), PUBLISHED)
+
+    def version_of(self, week: WeekKey) -> str:
+        """Return the one version there is."""
+        return PUBLISHED
+
+    def strays(self) -> list[SourceFile]:
+        """Return nothing: what FINRA sends is what it was asked for."""
+        return []
+
+    def files_of(self, week: WeekKey) -> list[FetchedFile]:
+        """Fetch every row of a slice; nothing if FINRA has none.
+
+        Raises:
+            SourceError: it cannot be had whole.
+
+        """
+        if week.week_ending > self._today:
+            return []
+        records = self._rows_of(week)
+        if not records:
+            return []
+        tier = week.tier.lower().replace(" ", "_")
+        # In the order of the text: the same rows give the same bytes, however they were paged.
+        data = "[\n" + ",\n".join(sorted(records)) + "\n]\n"
+        name = f"finra_{self._dataset.name}_{tier}_week_{week.week_ending}.json"
+        return [FetchedFile(name, data.encode())]
+
+    def _rows_of(self, week: WeekKey) -> list[str]:
+        what = f"{self._dataset.title} {week}"
+        for _ in range(DOUBTS):
+            records = self._client.patiently(lambda: self._all_rows(week, what), what)
+            if records or week not in self._listed:
+                return records
+            log.warning("FINRA, %s: an empty answer, though it is in the list of partitions", what)
+        return []
+
+    def _all_rows(self, week: WeekKey, what: str) -> list[str]:
+        """Page by the rows received (a page may be short), up to the total that FINRA names."""
+        equal = {
+            "weekStartDate": week.monday.isoformat(),
+            "tierIdentifier": API_TIERS[week.tier],
+            "summaryTypeCode": self._dataset.summary_type,
+        }
+        first = self._client.rows(equal, 0, what, expects_rows=False)
+        records = list(first.records)
+        while len(records) < first.total:
+            if len(records) > MAX_OFFSET:
+                raise SourceError("FINRA", f"{what}: has {first.total} rows, over {MAX_OFFSET}")
+            page = self._client.rows(equal, len(records), what, expects_rows=True)
+            if page.total != first.total:
+                change = f"from {first.total} to {page.total} rows"
+                raise Fault(f"the total changed {change} while paging: starting again")
+            records += page.records
+            if len(page.records) < len(first.records) and len(records) < first.total:
+                rows = len(page.records)
+                log.warning("FINRA, %s: a short page, %d rows; paging goes on", what, rows)
+        if len(records) > first.total:
+            raise Fault(f"{len(records)} rows where {first.total} were named: starting again")
+        return records
+
+
+class FinraSource:
+    """The Query API."""
+
+    def __init__(self, client: FinraClient) -> None:
+        """Fetch through ``client``."""
+        self._client = client
+
+    def index(self, today: date, dataset: Dataset) -> FinraIndex:
+        """Return what FINRA has; nothing is asked for before it is needed."""
+        return FinraIndex(self._client, today, dataset)
