@@ -18,8 +18,9 @@ from otc_assets.calculations import output_tables
 from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.operations.derive import derive, later_weeks, refresh
-from otc_assets.operations.intake import ingest
+from otc_assets.operations.intake import VERSIONED, ingest
 from otc_assets.operations.outcome import SliceOutcome
+from otc_assets.operations.revise import Treatment
 from otc_assets.operations.summary import fingerprint
 from otc_assets.sources.archive import Archive
 from otc_assets.sources.files import FileSource
@@ -45,10 +46,12 @@ def run(
     archive: Path | str,
     slices: list[WeekKey],
     today: date = TODAY,
+    treatment: Treatment = VERSIONED,
 ) -> list[SliceOutcome]:
     """Do what a range run does: each table for every slice, and the later ones it reaches."""
-    index, kept = FileSource(str(source)).index(today), Archive(str(archive))
-    outcomes = [ingest(warehouse, kept, index, week, RUN, today) for week in slices]
+    dataset = warehouse.dataset
+    index, kept = FileSource(str(source)).index(today, dataset), Archive(str(archive), dataset)
+    outcomes = [ingest(warehouse, kept, index, week, RUN, today, treatment) for week in slices]
     for table in output_tables():
         outcomes += [derive(warehouse, table.name, week, RUN) for week in slices]
         for week in later_weeks(warehouse, table.name, slices):

@@ -14,7 +14,7 @@ class RevisionPolicy(StrEnum):
     VERSIONED = "versioned"
     """Add it as a new revision; every older one stays."""
     OVERWRITE = "overwrite"
-    """Replace the newest revision by it, under a new number."""
+    """Replace the newest revision by it, under a new number; an older content is skipped."""
     SKIP = "skip"
     """Keep what is there."""
     MERGE = "merge"
@@ -77,11 +77,13 @@ def decide(
     policy: RevisionPolicy = RevisionPolicy.VERSIONED,
     *,
     force: bool = False,
+    is_older: bool = False,
 ) -> Decision:
     """Decide what becomes of a content, given every revision that the store has of the slice.
 
     A content that the store has is skipped under each policy, unless ``force`` asks for its rows
-    to be written again under the number they have.
+    to be written again under the number they have. ``is_older``: it was public before the newest
+    revision, which it can therefore not replace.
     """
     latest = newest(known)
     previous = latest.source_revision if latest else None
@@ -91,6 +93,7 @@ def decide(
             return Decision(action, revision.source_revision, previous)
     if latest is None:
         return Decision(Action.INSERTED, 1, None)
-    if policy is RevisionPolicy.SKIP and not force:
+    replaced_already = policy is RevisionPolicy.OVERWRITE and is_older
+    if replaced_already or (policy is RevisionPolicy.SKIP and not force):
         return Decision(Action.SKIPPED, latest.source_revision, previous)
     return Decision(Action.UPDATED, max(r.source_revision for r in known) + 1, previous)

@@ -176,3 +176,11 @@ def later_weeks(warehouse: Warehouse, name: str, weeks: list[WeekKey]) -> list[W
                 days = reader.weeks_of("raw", week.tier, first, last)
                 found |= {WeekKey(week.tier, day) for day in days}
     return sorted(found - set(weeks))
+
+
+def refreshed(warehouse: Warehouse, name: str, weeks: list[WeekKey]) -> list[WeekKey]:
+    """Return the later slices that were computed again because of ``weeks``."""
+    later = later_weeks(warehouse, name, weeks)
+    with warehouse.read() as reader:
+        counts = {week: (reader.manifest(week) or {}).get("row_counts", {}) for week in later}
+    return [week for week in later if name in counts[week]]

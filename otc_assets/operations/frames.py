@@ -112,6 +112,7 @@ RAW_COLUMNS = (
     "product_type",
     "share_volume",
     "trade_count",
+    "notional",
 )
 """What calculations and rules need of raw."""
 

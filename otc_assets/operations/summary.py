@@ -7,9 +7,9 @@ import pandas as pd
 import sqlalchemy as sa
 
 from otc_assets.calculations import output_tables
+from otc_assets.domain.datasets import DATASETS
 from otc_assets.domain.tables import RAW, REJECTS, REVISIONS
 from otc_assets.settings import setting
-from otc_assets.warehouse.schema import sql_table
 from otc_assets.warehouse.store import SliceReader, Warehouse
 
 LINEAGE = {
@@ -26,7 +26,7 @@ CONTENT_TABLES = (RAW, REVISIONS, REJECTS, *output_tables())
 
 def slices(reader: SliceReader) -> pd.DataFrame:
     """Return one row per slice: status, grade, and the rows of each table."""
-    manifest = sql_table("manifest")
+    manifest = reader.sql_table("manifest")
     rows = reader.connection.execute(
         sa.select(manifest).order_by(manifest.c.tier, manifest.c.week_ending)
     ).mappings()
@@ -52,7 +52,7 @@ def fingerprint(reader: SliceReader) -> str:
     """
     digest = hashlib.sha256()
     for table in CONTENT_TABLES:
-        target = sql_table(table.name)
+        target = reader.sql_table(table.name)
         columns = [target.c[c.name] for c in table.columns if c.name not in LINEAGE]
         digest.update(table.name.encode())
         # In the order of the bytes, which does not depend on a server's collation.
@@ -74,11 +74,13 @@ def _text(value: object) -> str:
 
 
 def main() -> None:
-    """Print the slices and the fingerprint of the store that the environment names."""
-    with Warehouse(setting("OTC_DATABASE_URL")).read() as reader:
-        found = slices(reader)
-        print(found.to_string(index=False) if len(found) else "The store is empty.")
-        print(f"\nContent {fingerprint(reader)[:16]} (the same after every run on the same files)")
+    """Print the slices and the fingerprint of each dataset in the environment's store."""
+    for dataset in DATASETS:
+        with Warehouse(setting("OTC_DATABASE_URL"), dataset).read() as reader:
+            found, content = slices(reader), fingerprint(reader)[:16]
+        print(f"{dataset.title} data")
+        print(found.to_string(index=False) if len(found) else "The store has none.")
+        print(f"Content {content} (the same after every run on the same files)\n")
 
 
 if __name__ == "__main__":

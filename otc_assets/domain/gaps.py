@@ -1,0 +1,66 @@
+"""Gaps: weeks that FINRA should have published and that the store lacks, and how grave that is."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from otc_assets.domain.calendar import due_weeks, expected_publication_date
+from otc_assets.domain.datasets import Dataset
+from otc_assets.domain.quality import Severity
+from otc_assets.domain.weeks import WeekKey, week_ending_of
+
+WARNING_AFTER_DAYS, CRITICAL_AFTER_DAYS = 3, 7
+"""Design, section 7.2: days past the expected publication date."""
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A slice that is due and not in the store."""
+
+    week: WeekKey
+    expected_publication_date: date
+    days_late: int
+
+    @property
+    def severity(self) -> Severity:
+        """Info in the first days, in which FINRA or we may just be slow."""
+        if self.days_late > CRITICAL_AFTER_DAYS:
+            return Severity.CRITICAL
+        return Severity.WARNING if self.days_late > WARNING_AFTER_DAYS else Severity.INFO
+
+
+def gaps(dataset: Dataset, loaded: Collection[WeekKey], today: date) -> list[Gap]:
+    """Return every slice that is due on ``today`` and not loaded, by week and tier.
+
+    From the first week that is loaded in any tier on: the weeks between (interior), those after the
+    last one (trailing), and all of a tier that has nothing. Of an empty store, the newest due week
+    of each tier.
+    """
+    first = min((week.week_ending for week in loaded), default=None)
+    found = []
+    for tier in dataset.publication_delay:
+        due = due_weeks(tier, first or _shortly_before(today), today, dataset)
+        for week in due if first else due[-1:]:
+            if week not in loaded:
+                expected = expected_publication_date(week, dataset)
+                found.append(Gap(week, expected, (today - expected).days))
+    return sorted(found, key=lambda gap: (gap.week.week_ending, gap.week.tier))
+
+
+def _shortly_before(today: date) -> date:
+    """Return a week whose publication is past in every tier of every dataset."""
+    return week_ending_of(today - timedelta(weeks=10))
+
+
+def lag_days(dataset: Dataset, loaded: Collection[WeekKey], today: date) -> dict[str, int]:
+    """Return for each tier the days past the expected publication of its first trailing gap.
+
+    0 where the newest due week is loaded.
+    """
+    missing = gaps(dataset, loaded, today)
+    lags = {}
+    for tier in dataset.publication_delay:
+        newest = max((w.week_ending for w in loaded if w.tier == tier), default=date.min)
+        trailing = [g for g in missing if g.week.tier == tier and g.week.week_ending > newest]
+        lags[str(tier)] = max((gap.days_late for gap in trailing), default=0)
+    return lags

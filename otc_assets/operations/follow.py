@@ -1,0 +1,162 @@
+"""Follows a source: which slices it has that the store has not read, or not as they are now."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from otc_assets.domain.calendar import due_weeks, expected_publication_date
+from otc_assets.domain.datasets import Dataset
+from otc_assets.domain.tiers import Tier
+from otc_assets.domain.weeks import WeekKey, week_ending_of
+from otc_assets.sources.archive import sha256_of
+from otc_assets.sources.parse import parse
+from otc_assets.sources.source import Index
+from otc_assets.warehouse.store import RunIds, Stored, Warehouse
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A slice that is to be read: what the source offers of it, and what the store has."""
+
+    version: str
+    source_revision: int | None
+
+    def __str__(self) -> str:
+        """Return a text that is another after each content that was taken in."""
+        after = f" after revision {self.source_revision}" if self.source_revision else ""
+        return f"{self.version}{after}"
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How many of the newest weeks of each tier are followed, where a source has all history."""
+
+    follow_weeks: int
+    """Weeks that the store lacks."""
+    reread_weeks: int
+    """Weeks that it has, and that FINRA may correct."""
+
+
+def news(warehouse: Warehouse, index: Index, reach: Reach, today: date) -> dict[WeekKey, Offer]:
+    """Return the slices that are to be read, oldest first.
+
+    Weeks before the dataset's first are none of them: they have no partition to be requested. One
+    that FINRA lists and that was empty when it was read is another offer on each day: its list
+    does not tell the datasets apart.
+
+    Raises:
+        SourceError: the source cannot be reached.
+
+    """
+    first = warehouse.dataset.first_week_ending
+    with warehouse.read() as reader:
+        stored = reader.slices()
+        dead = {WeekKey(row["tier"], row["week_ending"]) for row in reader.dead_letters()}
+    if index.follows_calendar and not _awaited(warehouse.dataset, stored, reach, today):
+        return {}
+    offered = {w: v for w, v in index.versions().items() if w.week_ending >= first}
+    wanted = {w: v for w, v in offered.items() if _version(stored, w) != v}
+    if index.follows_calendar:
+        near = _near(offered, stored, reach)
+        empty = {w for w in stored if not _is_loaded(stored, w)} - dead
+        again = f", asked for again on {today}"
+        wanted = {w: v + again * (w in empty) for w, v in wanted.items() if w in near}
+    return {
+        week: Offer(version, stored[week].source_revision if week in stored else None)
+        for week, version in sorted(wanted.items(), key=lambda item: item[0].week_ending)
+    }
+
+
+def _near(
+    offered: Iterable[WeekKey], stored: Mapping[WeekKey, Stored], reach: Reach
+) -> set[WeekKey]:
+    """Return the slices that are new enough to be followed, and all that are marked."""
+    lacking = {w for w in offered if not _is_loaded(stored, w)}
+    near = {w for w in _newest(offered, reach.follow_weeks) if w in lacking}
+    near |= {w for w in _newest(offered, reach.reread_weeks) if w not in lacking}
+    return near | {w for w in offered if _is_marked(stored, w)}
+
+
+def next_publication(dataset: Dataset, today: date) -> tuple[date, list[WeekKey]]:
+    """Return the next day on which FINRA publishes by the calendar, and what."""
+    coming: dict[date, list[WeekKey]] = {}
+    for tier, delay in dataset.publication_delay.items():
+        week = WeekKey(tier, week_ending_of(today - delay))
+        while expected_publication_date(week, dataset) <= today:
+            week = week.shifted(1)
+        coming.setdefault(expected_publication_date(week, dataset), []).append(week)
+    return min(coming.items())
+
+
+def published_on(dataset: Dataset, tiers: Iterable[Tier], day: date) -> list[WeekKey]:
+    """Return the slices of ``tiers`` that FINRA publishes on ``day`` by the calendar."""
+    return [
+        week
+        for tier in tiers
+        for week in due_weeks(tier, week_ending_of(day - timedelta(weeks=10)), day, dataset)
+        if expected_publication_date(week, dataset) == day
+    ]
+
+
+def reread(warehouse: Warehouse, index: Index, week: WeekKey, run: RunIds, today: date) -> bool:
+    """Read a slice of the store from its source again; mark it if the content has changed.
+
+    A marked slice is among the `news` until it is taken in. Nothing else is written.
+
+    Raises:
+        SourceError: it cannot be had whole, or not parsed.
+
+    """
+    with warehouse.read() as reader:
+        known = reader.records("revisions", week)
+    for file in index.files_of(week):
+        data = file.read()
+        if sha256_of(data) in {record["source_sha256"] for record in known}:
+            continue
+        parsed = parse(file.name, data, week, today, warehouse.dataset)
+        if parsed.content_sha256 in {record["content_sha256"] for record in known}:
+            continue
+        with warehouse.write(week, run) as writer:
+            writer.save_manifest(source_version=None)
+            found = {"content_sha256": parsed.content_sha256}
+            writer.append_event("CORRECTION_NOTICED", found)
+        return True
+    return False
+
+
+def rereadable(warehouse: Warehouse, weeks: int) -> list[WeekKey]:
+    """Return the newest ``weeks`` slices of each tier that the store has, oldest first."""
+    with warehouse.read() as reader:
+        stored = reader.slices()
+    loaded = [week for week in stored if _is_loaded(stored, week)]
+    return sorted(_newest(loaded, weeks), key=lambda week: (week.week_ending, week.tier))
+
+
+def _awaited(dataset: Dataset, stored: Mapping[WeekKey, Stored], reach: Reach, today: date) -> bool:
+    """Tell whether anything that is due is not in the store, or has been marked as changed."""
+    start = today - timedelta(weeks=10 + reach.follow_weeks)
+    for tier in dataset.publication_delay:
+        due = due_weeks(tier, week_ending_of(start), today, dataset)[-reach.follow_weeks :]
+        if not all(_is_loaded(stored, week) for week in due):
+            return True
+    return any(_is_marked(stored, week) for week in stored)
+
+
+def _is_marked(stored: Mapping[WeekKey, Stored], week: WeekKey) -> bool:
+    return _is_loaded(stored, week) and stored[week].source_version is None
+
+
+def _is_loaded(stored: Mapping[WeekKey, Stored], week: WeekKey) -> bool:
+    return week in stored and stored[week].source_revision is not None
+
+
+def _version(stored: Mapping[WeekKey, Stored], week: WeekKey) -> str | None:
+    return stored[week].source_version if week in stored else None
+
+
+def _newest(weeks: Iterable[WeekKey], count: int) -> list[WeekKey]:
+    """Return the newest ``count`` weeks of each tier."""
+    by_tier: dict[Tier, list[WeekKey]] = {}
+    for week in sorted(weeks, reverse=True):
+        by_tier.setdefault(week.tier, []).append(week)
+    return [week for tier in by_tier.values() for week in tier[:count]]

@@ -1,0 +1,192 @@
+"""Makes a received content a revision of its slice, as the policy says."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any
+
+import pandas as pd
+
+from otc_assets.domain.revisions import (
+    Action,
+    Decision,
+    IngestionResult,
+    Revision,
+    RevisionPolicy,
+    decide,
+    newest,
+)
+from otc_assets.sources.archive import Archive
+from otc_assets.sources.parse import REJECT_COLUMNS, ROW_COLUMNS, ParsedFile, content_of
+from otc_assets.warehouse.bulk import Constant
+from otc_assets.warehouse.store import SliceWriter
+
+ORIGIN = ("source", "source_file", "source_sha256")
+"""Where a row came from: of a merged revision, not all rows are from one file."""
+
+
+@dataclass(frozen=True)
+class Received:
+    """A content that was archived and parsed, and is not yet in the store."""
+
+    parsed: ParsedFile
+    source: str
+    archive_key: str
+    known_on: date | None
+    """The first day under which an archive of ours has it; None if it is new."""
+
+
+@dataclass(frozen=True)
+class Treatment:
+    """What to do with a content that the store lacks, and with one that it has."""
+
+    policy: RevisionPolicy = RevisionPolicy.VERSIONED
+    force: bool = False
+
+
+def revise(
+    writer: SliceWriter, archive: Archive, received: Received, treatment: Treatment, today: date
+) -> IngestionResult:
+    """Write one content as a revision, unless the store has it or the policy says to skip it.
+
+    Raises:
+        ArchiveError: the bytes could not get their place in the archive.
+
+    """
+    week, parsed = writer.week, received.parsed
+    known = writer.revisions([week])[week]
+    latest = newest(known)
+    revision_date, as_of_source = _dated(received, known, treatment.policy, today)
+    decision = decide(
+        known,
+        parsed.content_sha256,
+        treatment.policy,
+        force=treatment.force,
+        is_older=latest is not None and _is_older(received, revision_date, latest.revision_date),
+    )
+    archive_key = archive.accept(received.archive_key, week, revision_date)
+    if treatment.policy is RevisionPolicy.MERGE and latest and _is_new(decision, known):
+        parsed = _merged(writer, latest, parsed, received.source)
+        if latest.revision_date > revision_date:  # its rows hold what was known by then
+            revision_date, as_of_source = latest.revision_date, latest.as_of_source
+        if parsed.content_sha256 == latest.content_sha256:
+            decision = replace(
+                decision, action=Action.SKIPPED, source_revision=latest.source_revision
+            )
+    if decision.action is Action.SKIPPED:
+        return IngestionResult(
+            week, 0, decision.source_revision, Action.SKIPPED, decision.source_revision
+        )
+    if treatment.policy is RevisionPolicy.OVERWRITE and latest:
+        writer.forget_revision(latest.source_revision)
+    record = {
+        "source_revision": decision.source_revision,
+        "revision_date": revision_date,
+        "as_of_source": as_of_source,
+        "archive_key": archive_key,
+        "source": received.source,
+    }
+    _write(writer, parsed, record)
+    return IngestionResult(
+        week,
+        parsed.intake.row_count,
+        decision.source_revision,
+        decision.action,
+        decision.previous_revision,
+    )
+
+
+def _is_older(received: Received, day: date, newest_day: date) -> bool:
+    """Tell whether a content was public before the newest; of one day, if it was seen before."""
+    return day < newest_day or (day == newest_day and received.known_on is not None)
+
+
+def _is_new(decision: Decision, known: Sequence[Revision]) -> bool:
+    return decision.source_revision not in {r.source_revision for r in known}
+
+
+def _dated(
+    received: Received, known: Sequence[Revision], policy: RevisionPolicy, today: date
+) -> tuple[date, str]:
+    """Return when FINRA made a content public, and what that rests on.
+
+    A second content with the same newest lastUpdateDate (a row taken out leaves no date behind)
+    cannot have been public on that day: all that is known is that it is today. An archived file
+    keeps the day under which it was first taken in, and a content that the store has keeps its.
+    Under OVERWRITE the store forgets the days of what it has replaced, so that before a revision
+    of such a day a new content counts as one more.
+    """
+    parsed = received.parsed
+    for revision in known:
+        if revision.content_sha256 == parsed.content_sha256:
+            return revision.revision_date, revision.as_of_source
+    if parsed.newest_update:
+        told, source = parsed.newest_update, "finra"
+    else:
+        told, source = parsed.publication_date, "calendar"
+    if received.known_on not in (None, told):
+        return received.known_on, "captured"
+    is_second = told in {r.revision_date for r in known}
+    if policy is RevisionPolicy.OVERWRITE:
+        is_second |= any(r.as_of_source == "captured" and told < r.revision_date for r in known)
+    if received.known_on is None and is_second:
+        return today, "captured"
+    return told, source
+
+
+def _merged(writer: SliceWriter, latest: Revision, parsed: ParsedFile, source: str) -> ParsedFile:
+    """Return the stored revision's rows, and those of the new content that it has no record of.
+
+    The new lines are counted on from the stored ones, so that each keeps a number of its own.
+    """
+    stored = writer.frame(
+        "raw",
+        writer.week,
+        [*ROW_COLUMNS, *ORIGIN],
+        source_revision=latest.source_revision,
+    )
+    for column in ("publication_date", "revision_date", "last_reported_date"):
+        stored[column] = stored[column].map(str, na_action="ignore")
+    record = ["symbol", "mpid"]
+    new = parsed.rows.merge(stored[record].drop_duplicates(), on=record, how="left", indicator=True)
+    lacking = (new["_merge"] == "left_only").to_numpy()
+    offset = int(stored["line_number"].max())
+    added = parsed.rows[lacking].assign(
+        source=source, source_file=parsed.name, source_sha256=parsed.sha256
+    )
+    rejects = parsed.rejects if lacking.any() else parsed.rejects.iloc[:0]
+    rows = pd.concat([stored, added.assign(line_number=added["line_number"] + offset)])
+    rejects = rejects.assign(line_number=rejects["line_number"] + offset)
+    return replace(
+        parsed,
+        rows=rows.reset_index(drop=True),
+        rejects=rejects,
+        line_count=len(rows) + len(rejects),
+        content_sha256=content_of(rows, rejects) if lacking.any() else latest.content_sha256,
+    )
+
+
+def _write(writer: SliceWriter, parsed: ParsedFile, record: dict[str, Any]) -> None:
+    origin: dict[str, Constant] = {"source_file": parsed.name, "source_sha256": parsed.sha256}
+    scope: dict[str, Constant] = {"source_revision": record["source_revision"]}
+    writer.forget_revision(record["source_revision"])
+    writer.replace("raw", parsed.rows, {**scope, **origin, "source": record["source"]}, **scope)
+    rejects = parsed.rejects[list(REJECT_COLUMNS)]
+    writer.replace("rejects", rejects, {**scope, **origin}, **scope)
+    intake = parsed.intake
+    counts = {
+        "line_count": intake.line_count,
+        "row_count": intake.row_count,
+        "reject_count": intake.reject_count,
+        "repeat_count": intake.repeat_count,
+    }
+    content = {
+        "content_sha256": parsed.content_sha256,
+        "publication_date": parsed.publication_date,
+        "source_bytes": parsed.size,
+    }
+    writer.insert_record("revisions", {**record, **origin, **content, **counts}, "ingested_at")
+    downloaded = {**origin, "source_bytes": parsed.size, "archive_key": record["archive_key"]}
+    writer.append_event("FILE_DOWNLOADED", downloaded)
+    written = {"rows": intake.row_count, "rejects": intake.reject_count, **scope}
+    writer.append_event("RAW_RECORDS_INGESTED", written)
