@@ -5,7 +5,7 @@ export DAGSTER_HOME := $(CURDIR)
 
 ALL_FIXTURES := NMS Tier 1|2025-05-02...OTC|2025-07-04
 # The demo stays what it is, whatever the shell has set for real data.
-DEMO_SETTINGS := OTC_DATABASE_URL= OTC_SOURCE_URL= OTC_ARCHIVE_URL=
+DEMO_SETTINGS := OTC_DATABASE_URL= OTC_SOURCE= OTC_SOURCE_URL= OTC_ARCHIVE_URL=
 
 .PHONY: demo ui test lint check format docs fixtures migration clean
 
@@ -14,7 +14,6 @@ demo: .venv/installed ## every asset over the fixture weeks, from the command li
 	$(DEMO_SETTINGS) $(BIN)/dagster asset materialize -m otc_assets.definitions --select '*' \
 		--partition-range '$(ALL_FIXTURES)' > .otc/demo.log 2>&1 || { tail -40 .otc/demo.log; exit 1; }
 	@$(DEMO_SETTINGS) $(BIN)/python -m otc_assets.operations.summary
-	@echo
 	@echo "Next: 'make ui', then open http://localhost:3000 (the log of this run is .otc/demo.log)."
 
 ui: .venv/installed ## Dagster's UI on http://localhost:3000

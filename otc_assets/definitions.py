@@ -1,5 +1,6 @@
 """The one `Definitions` object: it joins assets, checks and the resource, and decides nothing."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
@@ -7,15 +8,27 @@ import dagster as dg
 from otc_assets.assets.factory import build_assets
 from otc_assets.assets.platform import Platform
 from otc_assets.assets.previews import accept_previews
+from otc_assets.automation.jobs import build_jobs
+from otc_assets.automation.schedules import build_schedules
+from otc_assets.automation.sensors import publication_sensor
 from otc_assets.checks.factory import build_checks
+from otc_assets.checks.watch import build_watch_checks
+from otc_assets.domain.datasets import DATASETS, Dataset
 
 
-def build_defs(**resource_overrides: Any) -> dg.Definitions:
+def build_defs(datasets: Sequence[Dataset] = DATASETS, **resource_overrides: Any) -> dg.Definitions:
     """Return everything that Dagster loads; tests pass resources of their own."""
     accept_previews()
     return dg.Definitions(
-        assets=build_assets(),
-        asset_checks=build_checks(),
+        assets=[asset for dataset in datasets for asset in build_assets(dataset)],
+        asset_checks=[
+            check
+            for dataset in datasets
+            for check in (*build_checks(dataset), *build_watch_checks(dataset))
+        ],
+        jobs=[job for dataset in datasets for job in build_jobs(dataset)],
+        sensors=[publication_sensor(dataset) for dataset in datasets],
+        schedules=[schedule for dataset in datasets for schedule in build_schedules(dataset)],
         resources={"platform": Platform(), **resource_overrides},
         # A process for each step would spend 5 to 12 seconds on imports; scale out by runs.
         executor=dg.in_process_executor,

@@ -28,7 +28,8 @@ def test_every_link_leads_somewhere(page: str):
 
 def test_every_setting_is_explained_with_its_default():
     for name, default in DEFAULTS.items():
-        assert f"| `{name}` | `{default}` |" in README
+        shown = f"`{default}`" if default else "unset"
+        assert f"| `{name}` | {shown} |" in README
 
 
 def test_the_makefile_has_the_targets_that_the_readme_names():

@@ -5,57 +5,109 @@ from collections.abc import Callable
 from typing import Any
 
 import dagster as dg
+from pydantic import Field
 
 from otc_assets.assets.metadata import column_lineage, column_schema, slice_metadata
-from otc_assets.assets.partitions import SLICES, partition_key_of, slice_of
+from otc_assets.assets.partitions import (
+    SLICES,
+    asset_key_of,
+    partition_key_of,
+    publications_key,
+    slice_of,
+)
 from otc_assets.assets.platform import Platform, run_ids, today
 from otc_assets.calculations import calculations_of, output_tables
+from otc_assets.domain.datasets import Dataset
+from otc_assets.domain.quality import SliceStatus
+from otc_assets.domain.revisions import RevisionPolicy
 from otc_assets.domain.tables import RAW, Table
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.operations.derive import derive, later_weeks, refresh
 from otc_assets.operations.intake import ingest
 from otc_assets.operations.outcome import SliceOutcome
+from otc_assets.operations.revise import Treatment
 
 OWNERS = ["team:market-structure"]
 GROUPS = {"raw": "source", "venue_volume": "source", "research_snapshot": "research"}
 """Every other table is in the group `metrics`."""
 RAW_CODE_VERSION = "v1"
 """Of parsing and judging lines; every other asset has the versions of its calculations."""
+FINRA_POOL = "finra"
+"""Dagster's pool of what may ask FINRA; dagster.yaml limits it."""
 PROGRESS_LINES = 20
 """A range writes about this many lines of progress for each asset, however long it is."""
 
 Work = Callable[[WeekKey], SliceOutcome]
 
 
-def build_assets() -> list[dg.AssetsDefinition]:
-    """Return the asset of raw, and one for each table that calculations fill."""
-    return [_raw_asset(), *(_derived_asset(table) for table in output_tables())]
+class Intake(dg.Config):
+    """What `raw` does with a content that the store lacks, and with one that it has."""
+
+    policy: str = Field(
+        RevisionPolicy.VERSIONED.value,
+        description="A content that differs from the store's: versioned adds it as a revision, "
+        "overwrite replaces the newest revision, skip leaves it, merge adds the records that the "
+        "store lacks.",
+        pattern=f"^({'|'.join(RevisionPolicy)})$",
+    )
+    force: bool = Field(False, description="Write also what the store has already, and under skip.")
 
 
-def _options(table: Table, code_version: str) -> dict[str, Any]:
+def build_assets(dataset: Dataset) -> list[dg.AssetsDefinition | dg.AssetSpec]:
+    """Return a dataset's assets: what FINRA publishes, raw, and one for each derived table."""
+    return [
+        _publications(dataset),
+        _raw_asset(dataset),
+        *(_derived_asset(table, dataset) for table in output_tables()),
+    ]
+
+
+def _publications(dataset: Dataset) -> dg.AssetSpec:
+    """Return the external asset from which raw is read; its checks look for gaps."""
+    return dg.AssetSpec(
+        publications_key(dataset),
+        description=f"The {dataset.title} volumes that FINRA publishes, week by week.",
+        group_name=dataset.table_name("source"),
+        owners=OWNERS,
+        tags={"dataset": dataset.name},
+        kinds={"finra"},
+    )
+
+
+def _options(table: Table, dataset: Dataset, code_version: str) -> dict[str, Any]:
+    group = GROUPS.get(table.name, "metrics")
     return {
-        "name": table.name,
+        "key": asset_key_of(table.name, dataset),
         "partitions_def": SLICES,
         "backfill_policy": dg.BackfillPolicy.single_run(),
         "owners": OWNERS,
-        "group_name": GROUPS.get(table.name, "metrics"),
+        "group_name": dataset.table_name(group),
+        "tags": {"dataset": dataset.name},
         "kinds": {"python", "pandas", "table"},
         "code_version": code_version,
-        "description": f"{table.description}\n\nOne row per {table.grain}.",
+        "description": f"{table.description}\n\n"
+        f"One row per {table.grain}, of {dataset.title} data.",
         "metadata": {"dagster/column_schema": column_schema(table)},
     }
 
 
-def _raw_asset() -> dg.AssetsDefinition:
-    @dg.asset(**_options(RAW, RAW_CODE_VERSION))  # type: ignore[untyped-decorator]
-    def raw(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult[None]:
-        index, day, run = platform.source_index(), today(), run_ids(context.run)
+def _raw_asset(dataset: Dataset) -> dg.AssetsDefinition:
+    @dg.asset(  # type: ignore[untyped-decorator]
+        **_options(RAW, dataset, RAW_CODE_VERSION),
+        deps=[publications_key(dataset)],
+        pool=FINRA_POOL,
+    )
+    def raw(
+        context: dg.AssetExecutionContext, platform: Platform, config: Intake
+    ) -> dg.MaterializeResult[None]:
+        index, day, run = platform.source_index(dataset), today(), run_ids(context.run)
+        treatment = Treatment(RevisionPolicy(config.policy), config.force)
         for stray in index.strays():
             context.log.warning(f"belongs to no slice and was left out: {stray.error}")
-        warehouse, archive = platform.warehouse, platform.archive
+        warehouse, archive = platform.warehouse(dataset), platform.archive(dataset)
 
         def work(week: WeekKey) -> SliceOutcome:
-            return ingest(warehouse, archive, index, week, run, day)
+            return ingest(warehouse, archive, index, week, run, day, treatment)
 
         _each(context, RAW, work)
         return dg.MaterializeResult()
@@ -64,20 +116,20 @@ def _raw_asset() -> dg.AssetsDefinition:
     return definition
 
 
-def _derived_asset(table: Table) -> dg.AssetsDefinition:
+def _derived_asset(table: Table, dataset: Dataset) -> dg.AssetsDefinition:
     calculations = calculations_of(table.name)
     inputs = dict.fromkeys(name for calc in calculations for name in calc.spec.input_tables)
 
     @dg.asset(  # type: ignore[untyped-decorator]
-        **_options(table, ",".join(calc.spec.version for calc in calculations)),
+        **_options(table, dataset, ",".join(calc.spec.version for calc in calculations)),
         # The windows of later weeks are refreshed below, and not by a partition mapping: with one,
         # a backfill of a week asks for the five weeks after it, which may not be public yet.
-        deps=inputs,
+        deps=[asset_key_of(name, dataset) for name in inputs],
     )
     def derived(
         context: dg.AssetExecutionContext, platform: Platform
     ) -> dg.MaterializeResult[None]:
-        warehouse, run = platform.warehouse, run_ids(context.run)
+        warehouse, run = platform.warehouse(dataset), run_ids(context.run)
 
         def work(week: WeekKey) -> SliceOutcome:
             return derive(warehouse, table.name, week, run)
@@ -85,11 +137,14 @@ def _derived_asset(table: Table) -> dg.AssetsDefinition:
         done = _each(context, table, work)
         for week in later_weeks(warehouse, table.name, done):
             if outcome := refresh(warehouse, table.name, week, run):
-                rows = len(outcome.rows)
-                context.log.info(
-                    f"{table.name} {week}: refreshed, an earlier week came; {rows} rows"
+                # Not a partition of this run: logged as a materialization of its own.
+                metadata = slice_metadata(outcome) | {"refreshed": "an earlier week has changed"}
+                materialization = dg.AssetMaterialization(
+                    context.asset_key, metadata=metadata, partition=partition_key_of(week)
                 )
-        return dg.MaterializeResult(metadata={"dagster/column_lineage": column_lineage(table)})
+                context.log_event(materialization)
+        lineage = column_lineage(table, dataset)
+        return dg.MaterializeResult(metadata={"dagster/column_lineage": lineage})
 
     definition: dg.AssetsDefinition = derived
     return definition
@@ -106,11 +161,12 @@ def _each(context: dg.AssetExecutionContext, table: Table, work: Work) -> list[W
         rows += len(outcome.rows)
         key, metadata = partition_key_of(week), slice_metadata(outcome)
         context.add_asset_metadata(metadata, partition_key=key)
-        if number % every == 0 or number == len(slices) or not outcome.written:
+        if not outcome.written or (outcome.status is SliceStatus.REFUSED and table is RAW):
+            context.log.warning(f"{table.name} {week}: {outcome.reason}")
+        if number % every == 0 or number == len(slices):
             rate = rows / max(time.monotonic() - started, 1e-9)
-            note = "" if outcome.written and not outcome.reason else f": {outcome.reason}"
             context.log.info(
                 f"{table.name} {week}: slice {number} of {len(slices)}, "
-                f"{rows:,} rows, {rate:,.0f} rows/s{note}"
+                f"{rows:,} rows, {rate:,.0f} rows/s"
             )
     return slices

@@ -6,9 +6,11 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
+from otc_assets.assets.partitions import asset_key_of
+from otc_assets.domain.datasets import Dataset
 from otc_assets.domain.revisions import Action, IngestionResult
 from otc_assets.domain.shares import format_shares
-from otc_assets.domain.tables import ColumnType, Table
+from otc_assets.domain.tables import EXACT, ColumnType, Table
 from otc_assets.operations.outcome import SliceOutcome
 from otc_assets.warehouse.store import table_named
 
@@ -35,13 +37,13 @@ def column_schema(table: Table) -> dg.TableSchema:
     )
 
 
-def column_lineage(table: Table) -> dg.TableColumnLineage:
+def column_lineage(table: Table, dataset: Dataset) -> dg.TableColumnLineage:
     """Return which columns each column is computed from."""
     return dg.TableColumnLineage(
         {
             column.name: [
-                dg.TableColumnDep(dg.AssetKey(source.split(".")[0]), source.split(".")[1])
-                for source in column.sources
+                dg.TableColumnDep(asset_key_of(name, dataset), its_column)
+                for name, its_column in (source.split(".") for source in column.sources)
             ]
             for column in table.columns
             if column.sources
@@ -58,8 +60,9 @@ def slice_metadata(outcome: SliceOutcome) -> dict[str, Any]:
     }
     if outcome.reason:
         metadata["reason"] = outcome.reason
-    for result in outcome.results:
-        metadata[f"revision {result.revision}"] = _said(result)
+    for number, result in enumerate(outcome.results, start=1):
+        name = "content" if len(outcome.results) == 1 else f"content {number}"
+        metadata[name] = _said(result)
     if len(rows):
         metadata |= _totals(rows) | {"preview": dg.MetadataValue.md(_preview(rows, outcome.table))}
     return metadata
@@ -67,9 +70,9 @@ def slice_metadata(outcome: SliceOutcome) -> dict[str, Any]:
 
 def _said(result: IngestionResult) -> str:
     if result.action is Action.SKIPPED:
-        return "skipped: the store has this content already"
+        return f"skipped; the store keeps revision {result.revision}"
     before = f", after revision {result.previous_revision}" if result.previous_revision else ""
-    return f"{result.action}{before}"
+    return f"{result.action} as revision {result.revision}{before}"
 
 
 def _totals(rows: pd.DataFrame) -> dict[str, Any]:
@@ -106,7 +109,7 @@ def _preview(rows: pd.DataFrame, table: str) -> str:
 def _cell(value: Any, kind: ColumnType) -> str:
     if pd.isna(value):
         return ""
-    if kind is ColumnType.SHARES:
+    if kind in EXACT:
         return f"{Decimal(format_shares(value)):,}"
     if kind in (ColumnType.COUNT, ColumnType.NUMBER):
         return f"{value:,}" if kind is ColumnType.COUNT else f"{value:,.2f}"

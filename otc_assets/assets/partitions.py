@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from otc_assets.domain.datasets import Dataset
 from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import FIRST_WEEK_ENDING, FRIDAY, WeekKey
 
@@ -16,6 +17,16 @@ WEEKS = dg.WeeklyPartitionsDefinition(
 
 SLICES = dg.MultiPartitionsDefinition({"tier": TIERS, "week_ending": WEEKS})
 """Keys read ``NMS Tier 1|2025-12-26``."""
+
+
+def asset_key_of(table: str, dataset: Dataset) -> dg.AssetKey:
+    """Return the key of a table's asset."""
+    return dg.AssetKey([dataset.prefix, table] if dataset.prefix else [table])
+
+
+def publications_key(dataset: Dataset) -> dg.AssetKey:
+    """Return the key of the external asset that stands for what FINRA publishes."""
+    return dg.AssetKey(["finra", dataset.name])
 
 
 def slice_of(partition_key: str) -> WeekKey:

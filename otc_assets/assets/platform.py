@@ -1,25 +1,41 @@
 """The one resource: where the rows, the source files and their archive are."""
 
+import os
 from datetime import date, datetime
 from functools import cache
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import dagster as dg
 
-from otc_assets.settings import setting
+from otc_assets.domain.datasets import Dataset
+from otc_assets.operations.follow import Reach
+from otc_assets.settings import number_setting, setting
 from otc_assets.sources.archive import Archive
-from otc_assets.sources.files import FileSource, SourceIndex
+from otc_assets.sources.files import FileSource
+from otc_assets.sources.finra import FinraSource
+from otc_assets.sources.finra_client import FINRA, Credentials, FinraClient
+from otc_assets.sources.source import Index, Source
 from otc_assets.warehouse.store import RunIds, Warehouse
 
 
 @cache
-def _warehouse(url: str) -> Warehouse:
-    return Warehouse(url)  # one engine in a process, however many steps use it
+def _warehouse(url: str, dataset: Dataset) -> Warehouse:
+    return Warehouse(url, dataset)  # one engine in a process, however many steps use it
 
 
 @cache
-def _source(url: str) -> FileSource:
+def _files(url: str) -> FileSource:
     return FileSource(url)  # remembers which files it has looked into
+
+
+@cache
+def _finra(
+    url: str, credentials: Credentials | None, requests_per_second: float, *, is_poll: bool
+) -> FinraSource:
+    patience: dict[str, Any] = {"attempts": 1, "timeout_seconds": 20} if is_poll else {}
+    client = FinraClient(url, credentials, requests_per_second=requests_per_second, **patience)
+    return FinraSource(client)  # remembers its token
 
 
 class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -27,29 +43,61 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     database_url: str = ""
     """Default: OTC_DATABASE_URL."""
+    source: str = ""
+    """files or finra. Default: OTC_SOURCE."""
     source_url: str = ""
-    """Default: OTC_SOURCE_URL."""
+    """Default: OTC_SOURCE_URL, and without that FINRA's own address for finra."""
     archive_url: str = ""
     """Default: OTC_ARCHIVE_URL."""
 
-    @property
-    def warehouse(self) -> Warehouse:
-        """The store, migrated."""
-        return _warehouse(self.database_url or setting("OTC_DATABASE_URL"))
+    def warehouse(self, dataset: Dataset) -> Warehouse:
+        """Return the tables of a dataset, migrated."""
+        return _warehouse(self.database_url or setting("OTC_DATABASE_URL"), dataset)
 
-    @property
-    def archive(self) -> Archive:
-        """The archive of the bytes."""
-        return Archive(self.archive_url or setting("OTC_ARCHIVE_URL"))
+    def archive(self, dataset: Dataset) -> Archive:
+        """Return the archive of a dataset's bytes."""
+        return Archive(self.archive_url or setting("OTC_ARCHIVE_URL"), dataset)
 
-    def source_index(self) -> SourceIndex:
-        """Return which source files there are for which slice, today."""
-        return _source(self.source_url or setting("OTC_SOURCE_URL")).index(today())
+    def source_index(self, dataset: Dataset) -> Index:
+        """Return what the source has of a dataset today."""
+        return self._source().index(today(), dataset)
+
+    def poll(self, dataset: Dataset) -> Index:
+        """Return the same for a sensor, which has little time, and whose next tick comes soon."""
+        return self._source(is_poll=True).index(today(), dataset)
+
+    def _source(self, *, is_poll: bool = False) -> Source:
+        kind = self.source or setting("OTC_SOURCE")
+        if kind == "files":
+            return _files(self.source_url or setting("OTC_SOURCE_URL"))
+        if kind == "finra":
+            url = self.source_url or os.environ.get("OTC_SOURCE_URL") or FINRA
+            rate = number_setting("OTC_REQUESTS_PER_SECOND")
+            return _finra(url, _credentials(), rate, is_poll=is_poll)
+        raise ValueError(f"OTC_SOURCE must be files or finra, and is {kind!r}")
+
+
+def _credentials() -> Credentials | None:
+    client_id, secret = setting("FINRA_CLIENT_ID"), setting("FINRA_CLIENT_SECRET")
+    if bool(client_id) != bool(secret):
+        raise ValueError("set both FINRA_CLIENT_ID and FINRA_CLIENT_SECRET, or neither")
+    return Credentials(client_id, secret) if client_id else None
+
+
+NEW_YORK = ZoneInfo("America/New_York")
 
 
 def today() -> date:
     """Return today's date where FINRA is."""
-    return datetime.now(ZoneInfo("America/New_York")).date()
+    return datetime.now(NEW_YORK).date()
+
+
+def reach() -> Reach:
+    """Return how far back the automation looks."""
+    return Reach(
+        follow_weeks=int(number_setting("OTC_FOLLOW_WEEKS")),
+        reread_weeks=int(number_setting("OTC_REREAD_WEEKS")),
+    )
 
 
 def run_ids(run: dg.DagsterRun) -> RunIds:

@@ -18,10 +18,9 @@ Standings = Mapping[str | None, Mapping[str, Any]]
 
 
 def evaluations(
-    instance: dg.DagsterInstance, asset: str, check_name: str, standings: Standings
+    instance: dg.DagsterInstance, key: dg.AssetKey, check_name: str, standings: Standings
 ) -> Iterator[Any]:
     """Yield the events of one check step over many partitions."""
-    key = dg.AssetKey(asset)
     targets = _materializations(instance, key, {p for p in standings if p is not None})
     for partition, standing in standings.items():
         yield dg.AssetCheckEvaluation(

@@ -11,13 +11,15 @@ from typing import Any
 
 import dagster as dg
 
-from otc_assets.assets.partitions import SLICES, slice_of
+from otc_assets.assets.partitions import SLICES, asset_key_of, partition_key_of, slice_of
 from otc_assets.assets.platform import Platform, run_ids
 from otc_assets.calculations import output_tables
 from otc_assets.checks.evaluations import evaluations
+from otc_assets.domain.datasets import Dataset
 from otc_assets.domain.quality import QualityCheckResult, Rule, Severity
 from otc_assets.domain.rules import PRESENCE, rules_of
 from otc_assets.domain.tables import RAW, Table
+from otc_assets.operations.derive import refreshed
 from otc_assets.operations.judge import judge
 
 SOUND, USUAL = "rows_are_sound", "week_is_usual"
@@ -27,10 +29,10 @@ Verdicts = dict[str, list[QualityCheckResult]]
 """The verdicts of a check's rules, by partition key."""
 
 
-def build_checks() -> list[dg.AssetChecksDefinition]:
-    """Return the checks of every table that has rules of their kind."""
+def build_checks(dataset: Dataset) -> list[dg.AssetChecksDefinition]:
+    """Return the checks of every table of a dataset that has rules of their kind."""
     return [
-        _check(table, name, rules)
+        _check(table, dataset, name, rules)
         for table in (RAW, *output_tables())
         for name, rules in _grouped(rules_of(table)).items()
         if rules
@@ -44,36 +46,40 @@ def _grouped(rules: list[Rule]) -> dict[str, list[Rule]]:
     }
 
 
-def _check(table: Table, name: str, rules: list[Rule]) -> dg.AssetChecksDefinition:
+def _check(
+    table: Table, dataset: Dataset, name: str, rules: list[Rule]
+) -> dg.AssetChecksDefinition:
+    asset = asset_key_of(table.name, dataset)
     sentences = (f"- `{rule.name}`: {rule.description.splitlines()[0]}" for rule in rules)
 
     @dg.asset_check(  # type: ignore[arg-type]  # its stub knows of no generator
-        asset=table.name,
+        asset=asset,
         name=name,
         partitions_def=SLICES,
         description="\n".join(sentences),
     )
     def check(context: dg.AssetCheckExecutionContext, platform: Platform) -> Iterator[Any]:
-        warehouse, run = platform.warehouse, run_ids(context.run)
+        warehouse, run = platform.warehouse(dataset), run_ids(context.run)
+        requested = [slice_of(key) for key in _partition_keys(context, asset)]
         verdicts = {
-            key: judge(warehouse, table, rules, slice_of(key), run)
-            for key in _partition_keys(context, table)
+            partition_key_of(week): judge(warehouse, table, rules, week, run)
+            for week in (*requested, *refreshed(warehouse, table.name, requested))
         }
-        if "dagster/partition" in context.run.tags:
+        if "dagster/partition" in context.run.tags and len(verdicts) == 1:
             yield dg.AssetCheckResult(**_standing(next(iter(verdicts.values()))))
         else:
-            yield from evaluations(context.instance, table.name, name, _standings(verdicts))
+            yield from evaluations(context.instance, asset, name, _standings(verdicts))
         if name == SOUND:
             _fail_run_if_unsound(table, verdicts)
 
     return check
 
 
-def _partition_keys(context: dg.AssetCheckExecutionContext, table: Table) -> list[str]:
+def _partition_keys(context: dg.AssetCheckExecutionContext, asset: dg.AssetKey) -> list[str]:
     """Return the partitions of the run; of one without any ("Execute all"), all there are."""
     if context.has_partition_key or context.has_partition_key_range:
         return list(context.partition_keys)
-    return sorted(context.instance.get_materialized_partitions(dg.AssetKey(table.name)))
+    return sorted(context.instance.get_materialized_partitions(asset))
 
 
 def _standings(verdicts: Verdicts) -> dict[str | None, dict[str, Any]]:

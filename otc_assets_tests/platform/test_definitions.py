@@ -12,6 +12,7 @@ import yaml
 from otc_assets.assets.partitions import SLICES, partition_key_of, slice_of
 from otc_assets.calculations import calculations_of, output_tables
 from otc_assets.definitions import build_defs, defs
+from otc_assets.domain.datasets import DATASETS
 from otc_assets.domain.tables import RAW
 from otc_assets_tests.conftest import REPOSITORY
 
@@ -27,12 +28,42 @@ EIGHT = {
 }
 
 
+PREFIXES = {"ats": "", "non_ats": "non_ats/"}
+"""What stands before the table in the asset keys of each dataset."""
+
+each_dataset = pytest.mark.parametrize("dataset", PREFIXES)
+
+
 def specs() -> dict[str, dg.AssetSpec]:
-    return {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
+    """Every asset of a table; what is FINRA's own is not ours to describe."""
+    return {
+        spec.key.to_user_string(): spec
+        for spec in defs.resolve_all_asset_specs()
+        if spec.key.path[0] != "finra"
+    }
 
 
-def test_there_are_the_eight_assets_and_one_for_each_calculation_that_is_added():
-    assert set(specs()) == EIGHT | {table.name for table in output_tables()}
+def specs_of(dataset: str) -> dict[str, dg.AssetSpec]:
+    """The assets of one dataset, by their tables."""
+    mine = {name: spec for name, spec in specs().items() if spec.tags["dataset"] == dataset}
+    assert all(name.startswith(PREFIXES[dataset]) for name in mine)
+    return {name.removeprefix(PREFIXES[dataset]): spec for name, spec in mine.items()}
+
+
+def test_the_datasets_are_those_that_are_declared():
+    assert {dataset.name for dataset in DATASETS} == set(PREFIXES)
+    assert {spec.tags["dataset"] for spec in specs().values()} == set(PREFIXES)
+
+
+@each_dataset
+def test_there_are_the_eight_assets_and_one_for_each_calculation_that_is_added(dataset: str):
+    assert set(specs_of(dataset)) == EIGHT | {table.name for table in output_tables()}
+
+
+def test_a_definition_of_one_dataset_has_no_asset_of_another():
+    for dataset in DATASETS:
+        found = build_defs([dataset]).resolve_all_asset_specs()
+        assert {spec.tags["dataset"] for spec in found} == {dataset.name}
 
 
 @pytest.mark.parametrize("name", sorted(specs()))
@@ -48,11 +79,12 @@ def test_every_asset_says_what_it_is(name: str):
     assert all(column.description for column in schema.columns)
 
 
-def test_the_code_version_is_that_of_the_calculations():
-    assert specs()["concentration"].code_version == "v1,v2"
+@each_dataset
+def test_the_code_version_is_that_of_the_calculations(dataset: str):
+    assert specs_of(dataset)["concentration"].code_version == "v1,v2"
     for table in output_tables():
         versions = ",".join(calc.spec.version for calc in calculations_of(table.name))
-        assert specs()[table.name].code_version == versions
+        assert specs_of(dataset)[table.name].code_version == versions
 
 
 def test_every_asset_has_a_check_that_is_partitioned():
@@ -70,7 +102,8 @@ def test_a_backfill_of_a_week_asks_for_no_other_week():
     graph = defs.resolve_asset_graph()
     week = SLICES.subset_with_partition_keys(["OTC|2025-06-20"])
     for key in graph.get_all_asset_keys():
-        for parent in graph.get(key).parent_keys:
+        ours = [k for k in graph.get(key).parent_keys if graph.get(k).partitions_def == SLICES]
+        for parent in ours:
             mapping = graph.get_partition_mapping(key, parent)
             below = mapping.get_downstream_partitions_for_partitions(week, SLICES, SLICES)
             assert set(below.get_partition_keys()) == {"OTC|2025-06-20"}
@@ -109,8 +142,16 @@ def test_dg_lists_the_same_assets():
         text=True,
         check=True,
     )
-    assert all(f'"{name}"' in done.stdout for name in EIGHT)
+    assert all(f'"{prefix}{name}"' in done.stdout for prefix in PREFIXES.values() for name in EIGHT)
 
 
-def test_raw_is_the_only_source():
-    assert [name for name, spec in specs().items() if not spec.deps] == [RAW.name]
+@each_dataset
+def test_raw_alone_is_read_from_finra_and_all_else_from_tables_of_its_dataset(dataset: str):
+    ours, sources = specs_of(dataset), {}
+    for name, spec in ours.items():
+        read = {dep.asset_key.to_user_string() for dep in spec.deps}
+        assert read
+        sources[name] = read - {f"{PREFIXES[dataset]}{table}" for table in ours}
+    assert {name: read for name, read in sources.items() if read} == {
+        RAW.name: {f"finra/{dataset}"}
+    }

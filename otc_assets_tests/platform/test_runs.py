@@ -11,6 +11,7 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 from otc_assets.assets.platform import Platform
 from otc_assets.calculations import output_tables
 from otc_assets.definitions import build_defs
+from otc_assets.domain.datasets import ATS
 from otc_assets.warehouse.engine import write_transaction
 from otc_assets.warehouse.store import Warehouse
 from otc_assets_tests.conftest import FIXTURES
@@ -35,7 +36,7 @@ class Station:
             source_url=str(source),
             archive_url=str(folder / "archive"),
         )
-        self.job = build_defs(platform=platform).resolve_implicit_global_asset_job_def()
+        self.job = build_defs([ATS], platform=platform).resolve_implicit_global_asset_job_def()
 
     def run(self, selection: list[str] | None = None, **how: Any) -> dg.ExecuteInProcessResult:
         keys = [dg.AssetKey(name) for name in selection] if selection else None
@@ -77,8 +78,9 @@ class Station:
 
 CHECKS = [
     (check.asset_key.to_user_string(), check.name)
-    for definition in build_defs().asset_checks or []
+    for definition in build_defs([ATS]).asset_checks or []
     for check in definition.check_specs
+    if check.asset_key.path[0] in TABLES
 ]
 
 

@@ -1,0 +1,46 @@
+"""Asks Dagster for a backfill of exactly some slices, as the UI's dialog does.
+
+Dagster has no public call for it outside GraphQL; what its daemon uses for a sensor's backfill is
+used here, and in this one file.
+"""
+
+import time
+from collections.abc import Collection
+
+import dagster as dg
+from dagster._core.definitions.assets.graph.asset_graph_subset import AssetGraphSubset
+from dagster._core.execution.backfill import PartitionBackfill
+from dagster._core.utils import make_new_backfill_id
+
+from otc_assets.assets.partitions import SLICES, asset_key_of, partition_key_of
+from otc_assets.calculations import output_tables
+from otc_assets.domain.datasets import Dataset
+from otc_assets.domain.tables import RAW
+from otc_assets.domain.weeks import WeekKey
+
+
+def request_backfill(
+    instance: dg.DagsterInstance, dataset: Dataset, slices: Collection[WeekKey], title: str
+) -> str:
+    """Request every asset of a dataset for ``slices``; return the backfill's id.
+
+    Dagster's daemon, which `dagster dev` brings, makes the runs.
+    """
+    subset = SLICES.subset_with_partition_keys([partition_key_of(week) for week in slices])
+    keys = [asset_key_of(table.name, dataset) for table in (RAW, *output_tables())]
+    backfill_id = make_new_backfill_id()
+    backfill = PartitionBackfill.from_asset_graph_subset(
+        backfill_id=backfill_id,
+        backfill_timestamp=time.time(),
+        tags={},
+        dynamic_partitions_store=instance,
+        asset_graph_subset=AssetGraphSubset(  # type: ignore[call-arg]  # its __new__ is hidden
+            partitions_subsets_by_asset_key=dict.fromkeys(keys, subset),
+            non_partitioned_asset_keys=set(),
+        ),
+        title=title,
+        description=None,
+        run_config=None,
+    )
+    instance.add_backfill(backfill)
+    return backfill_id

@@ -1,0 +1,70 @@
+"""Schedules, in New York time: for corrections, the daily watch, and for those who prefer cron."""
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from otc_assets.assets.platform import NEW_YORK
+from otc_assets.automation.jobs import corrections_job, tables_job, watch_job
+from otc_assets.automation.ranges import ranges_of
+from otc_assets.domain.datasets import Dataset
+from otc_assets.domain.tiers import Tier
+from otc_assets.operations.follow import next_publication, published_on
+
+FIRST_HOUR = 6
+"""Tier 1 at 6:00, the tiers that come later at 7:00 (design, advanced tier, section 5)."""
+
+
+def build_schedules(dataset: Dataset) -> list[dg.ScheduleDefinition]:
+    """Return the schedules of one dataset."""
+    delays = sorted(set(dataset.publication_delay.values()))
+    by_delay = [[t for t, d in dataset.publication_delay.items() if d == delay] for delay in delays]
+    return [
+        dg.ScheduleDefinition(
+            name=f"{dataset.name}_corrections_daily",
+            job=corrections_job(dataset),
+            cron_schedule="0 20 * * 1-5",
+            execution_timezone=NEW_YORK.key,
+            default_status=dg.DefaultScheduleStatus.RUNNING,
+        ),
+        dg.ScheduleDefinition(
+            name=f"{dataset.name}_watch_daily",
+            job=watch_job(dataset),
+            cron_schedule="0 9 * * *",
+            execution_timezone=NEW_YORK.key,
+            default_status=dg.DefaultScheduleStatus.RUNNING,
+        ),
+        *(
+            _on_publication_days(dataset, tiers, FIRST_HOUR + number)
+            for number, tiers in enumerate(by_delay)
+        ),
+    ]
+
+
+def _on_publication_days(
+    dataset: Dataset, tiers: Sequence[Tier], hour: int
+) -> dg.ScheduleDefinition:
+    slug = "_and_".join(tier.lower().replace("nms ", "").replace(" ", "_") for tier in tiers)
+
+    @dg.schedule(
+        name=f"{dataset.name}_{slug}",
+        job=tables_job(dataset),
+        cron_schedule=f"0 {hour} * * 1-5",
+        execution_timezone=NEW_YORK.key,
+        description="On the days on which FINRA publishes by its calendar. Instead of the "
+        "publication sensor, which looks every minute; stopped unless you start it.",
+    )
+    def schedule(
+        context: dg.ScheduleEvaluationContext,
+    ) -> list[dg.RunRequest] | dg.SkipReason:
+        day = context.scheduled_execution_time.astimezone(NEW_YORK).date()
+        weeks = published_on(dataset, tiers, day)
+        if not weeks:
+            coming, _ = next_publication(dataset, day)
+            names = ", ".join(tiers)
+            return dg.SkipReason(f"FINRA publishes no week of {names} on {day}; next: {coming}")
+        return [
+            dg.RunRequest(run_key=f"{each} on {day}", tags=each.tags) for each in ranges_of(weeks)
+        ]
+
+    return schedule

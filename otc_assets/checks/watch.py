@@ -1,0 +1,107 @@
+"""Two checks on FINRA as seen from here: every due week is there, and none has failed for good.
+
+They judge all slices at once, so they are no part of a range's run; a job of their own runs them.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from otc_assets.assets.partitions import partition_key_of, publications_key
+from otc_assets.assets.platform import Platform, today
+from otc_assets.domain.datasets import Dataset
+from otc_assets.domain.gaps import gaps, lag_days
+from otc_assets.domain.quality import Severity
+from otc_assets.domain.weeks import WeekKey
+
+PARTITION_TAGS = {"dagster/partition", "dagster/asset_partition_range_start"}
+"""Of a run that does slices, which other slices may not fail."""
+SHOWN = 50
+"""Rows of a table in the UI."""
+
+
+def build_watch_checks(dataset: Dataset) -> list[dg.AssetChecksDefinition]:
+    """Return the checks on a dataset's publications."""
+    return [_every_due_week_is_there(dataset), _no_slice_is_dead(dataset)]
+
+
+def _every_due_week_is_there(dataset: Dataset) -> dg.AssetChecksDefinition:
+    @dg.asset_check(  # type: ignore[arg-type]  # its stub knows of no generator
+        asset=publications_key(dataset),
+        description="Every week that FINRA should have published by its calendar is in the store, "
+        "between the weeks there are and after them, in every tier. More than 3 days late is a "
+        "warning, more than 7 critical.",
+    )
+    def every_due_week_is_there(
+        context: dg.AssetCheckExecutionContext, platform: Platform
+    ) -> Iterable[Any]:
+        with platform.warehouse(dataset).read() as reader:
+            loaded = [w for w, stored in reader.slices().items() if stored.source_revision]
+        found = gaps(dataset, loaded, today())
+        late = [gap for gap in found if gap.severity is not Severity.INFO]
+        grave = [gap for gap in late if gap.severity is Severity.CRITICAL]
+        rows = [
+            {
+                "slice": partition_key_of(gap.week),
+                "expected": str(gap.expected_publication_date),
+                "days late": gap.days_late,
+                "severity": gap.severity.value,
+            }
+            for gap in found
+        ]
+        yield dg.AssetCheckResult(
+            passed=not late,
+            severity=dg.AssetCheckSeverity.ERROR if grave else dg.AssetCheckSeverity.WARN,
+            description=f"{len(found)} due weeks are lacking, {len(grave)} over 7 days late",
+            metadata={
+                "gaps": _table(rows),
+                **{f"lag of {t}, days": n for t, n in lag_days(dataset, loaded, today()).items()},
+            },
+        )
+        if grave and not context.run.tags.keys() & PARTITION_TAGS:
+            raise dg.Failure(
+                f"{len(grave)} {dataset.title} weeks are over 7 days late; to have them: "
+                f"dagster job execute -m otc_assets.definitions -j {dataset.name}_fill_gaps"
+            )
+
+    return every_due_week_is_there
+
+
+def _no_slice_is_dead(dataset: Dataset) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=publications_key(dataset),
+        description="No slice is in dead_letters: each that was requested was taken in at last.",
+    )
+    def no_slice_is_dead(platform: Platform) -> dg.AssetCheckResult:
+        with platform.warehouse(dataset).read() as reader:
+            letters = reader.dead_letters()
+        rows = [
+            {
+                "slice": partition_key_of(WeekKey(row["tier"], row["week_ending"])),
+                "error": row["error"],
+                "attempts": row["attempts"],
+                "archive key": row["archive_key"] or "",
+                "run": row["execution_id"],
+                "failed at": f"{row['failed_at']:%Y-%m-%d %H:%M} UTC",
+            }
+            for row in letters
+        ]
+        return dg.AssetCheckResult(
+            passed=not letters,
+            severity=dg.AssetCheckSeverity.ERROR,
+            description=f"{len(letters)} slices failed; the job {dataset.name}_retry_dead_letters "
+            "runs them all again"
+            if letters
+            else "none failed",
+            metadata={"dead letters": _table(rows)},
+        )
+
+    return no_slice_is_dead
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> dg.MetadataValue:
+    if not rows:
+        return dg.MetadataValue.text("none")
+    records = [dg.TableRecord(dict(row)) for row in rows[:SHOWN]]
+    return dg.MetadataValue.table(records)
