@@ -43,12 +43,11 @@ Work = Callable[[WeekKey], SliceOutcome]
 class Intake(dg.Config):
     """What `raw` does with a content that the store lacks, and with one that it has."""
 
-    policy: str = Field(
-        RevisionPolicy.VERSIONED.value,
-        description="A content that differs from the store's: versioned adds it as a revision, "
-        "overwrite replaces the newest revision, skip leaves it, merge adds the records that the "
+    policy: RevisionPolicy = Field(
+        RevisionPolicy.VERSIONED,
+        description="A content that differs from the store's: VERSIONED adds it as a revision, "
+        "OVERWRITE replaces the newest revision, SKIP leaves it, MERGE adds the records that the "
         "store lacks.",
-        pattern=f"^({'|'.join(RevisionPolicy)})$",
     )
     force: bool = Field(False, description="Write also what the store has already, and under skip.")
 
@@ -101,7 +100,7 @@ def _raw_asset(dataset: Dataset) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, platform: Platform, config: Intake
     ) -> dg.MaterializeResult[None]:
         index, day, run = platform.source_index(dataset), today(), run_ids(context.run)
-        treatment = Treatment(RevisionPolicy(config.policy), config.force)
+        treatment = Treatment(config.policy, config.force)
         for stray in index.strays():
             context.log.warning(f"belongs to no slice and was left out: {stray.error}")
         warehouse, archive = platform.warehouse(dataset), platform.archive(dataset)

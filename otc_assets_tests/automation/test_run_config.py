@@ -3,6 +3,7 @@
 import shutil
 from typing import Any
 
+import dagster as dg
 import pytest
 
 from otc_assets.assets.partitions import asset_key_of
@@ -69,11 +70,11 @@ def corrected(place: Place) -> Place:
     ("config", "revisions", "first"),
     [
         ({}, BOTH, KEPT),
-        ({"policy": "versioned"}, BOTH, KEPT),
-        ({"policy": "overwrite"}, {2: {"BABFY": 7, "ADDED": 7}}, KEPT),
-        ({"policy": "overwrite", "force": True}, {2: {"BABFY": 7, "ADDED": 7}}, AGAIN),
-        ({"policy": "merge"}, {1: {"BABFY": 34951}, 2: {"BABFY": 34951, "ADDED": 7}}, KEPT),
-        ({"policy": "skip", "force": True}, BOTH, AGAIN),
+        ({"policy": "VERSIONED"}, BOTH, KEPT),
+        ({"policy": "OVERWRITE"}, {2: {"BABFY": 7, "ADDED": 7}}, KEPT),
+        ({"policy": "OVERWRITE", "force": True}, {2: {"BABFY": 7, "ADDED": 7}}, AGAIN),
+        ({"policy": "MERGE"}, {1: {"BABFY": 34951}, 2: {"BABFY": 34951, "ADDED": 7}}, KEPT),
+        ({"policy": "SKIP", "force": True}, BOTH, AGAIN),
     ],
     ids=["default", "versioned", "overwrite", "forced overwrite", "merge", "forced skip"],
 )
@@ -90,7 +91,7 @@ def test_a_changed_content_is_treated_as_the_config_says(
 
 
 def test_under_skip_a_changed_content_is_left_out(dagster: Daemon, corrected: Place):
-    run_raw(dagster, policy="skip")
+    run_raw(dagster, policy="SKIP")
     assert shares(corrected) == {1: {"BABFY": 34951}}
     assert said(dagster) == [KEPT, KEPT]
 
@@ -108,11 +109,11 @@ def test_with_force_the_same_content_is_written_again(dagster: Daemon, place: Pl
 def test_the_other_dataset_has_a_policy_of_its_own(dagster: Daemon, place: Place):
     shutil.copy(FIXTURES / "non_ats" / "finra_non_ats_otc_week_2025-05-16.json", place.source)
     run_raw(dagster, NON_ATS)
-    run_raw(dagster, NON_ATS, policy="overwrite", force=True)
+    run_raw(dagster, NON_ATS, policy="OVERWRITE", force=True)
     assert said(dagster, "non_ats/raw") == [AGAIN]
 
 
 def test_an_unknown_policy_is_refused_before_anything_is_read(dagster: Daemon, corrected: Place):
-    with pytest.raises(ValueError, match=r"(?s)versioned.*overwrite.*skip.*merge.*newest"):
-        run_raw(dagster, policy="newest")
+    with pytest.raises(dg.DagsterInvalidConfigError, match="policy not in enum type"):
+        run_raw(dagster, policy="NEWEST")
     assert shares(corrected) == {1: {"BABFY": 34951}}
