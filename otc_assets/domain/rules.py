@@ -173,7 +173,7 @@ def venues_of_last_week_are_there(view: SliceView) -> Finding:
     if previous is None:
         return Finding(True, {"compared": False})
     volumes = previous.groupby("mpid")["share_volume"].sum()
-    gone = volumes[~volumes.index.isin(view.frames["venue_volume"]["mpid"])]
+    gone = volumes[~volumes.index.isin(view.frames["venue_volume"]["mpid"].unique())]
     parts = (100 * gone / (volumes.sum() or np.nan)).fillna(0).round(2)
     details = {"gone": {str(mpid): float(part) for mpid, part in parts.items()}}
     notable = bool((parts >= NOTABLE_VENUE_PCT).any())
@@ -186,8 +186,8 @@ def symbols_of_last_week_are_there(view: SliceView) -> Finding:
     previous = view.previous()
     if previous is None:
         return Finding(True, {"compared": False})
-    before = set(previous["symbol"])
-    gone = before - set(view.frames["venue_volume"]["symbol"])
+    before = set(previous["symbol"].unique())
+    gone = before - set(view.frames["venue_volume"]["symbol"].unique())
     rate = 100 * len(gone) / len(before) if before else 0.0
     usual = rate <= MAX_SYMBOLS_GONE_PCT[view.week.tier]
     details = {"gone": len(gone), "gone_pct": round(rate, 2), "examples": sorted(gone)[:10]}
@@ -261,7 +261,7 @@ def hhi_is_within_bounds(view: SliceView) -> Finding:
 @rule("concentration", Severity.ERROR)
 def every_symbol_is_rated(view: SliceView) -> Finding:
     """Each version has exactly the symbols of venue_volume."""
-    wanted = set(view.frames["venue_volume"]["symbol"])
+    wanted = set(view.frames["venue_volume"]["symbol"].unique())
     versions = view.frames["concentration"].groupby("calc_version")["symbol"]
     wrong = {str(v): len(wanted ^ set(symbols)) for v, symbols in versions}
     return Finding(bool(wrong) == bool(wanted) and not any(wrong.values()), {"differences": wrong})

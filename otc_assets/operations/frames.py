@@ -24,8 +24,18 @@ class Knowledge(Mapping[str, pd.DataFrame]):
     correction has replaced them, they are computed again from raw, which has every revision.
     """
 
-    def __init__(self, reader: SliceReader, week: WeekKey, as_of: date | None = None) -> None:
-        """Look at ``week`` through ``reader``, as known on ``as_of`` (default: newest)."""
+    def __init__(
+        self,
+        reader: SliceReader,
+        week: WeekKey,
+        as_of: date | None = None,
+        fresh: str | None = None,
+    ) -> None:
+        """Look at ``week`` through ``reader``, as known on ``as_of`` (default: newest).
+
+        The table ``fresh`` is read from the store, whatever this process has written.
+        """
+        self._fresh = fresh
         self.reader = reader
         self.week = week
         every = reader.revisions(week.window(CONTEXT_WEEKS))
@@ -69,13 +79,14 @@ class Knowledge(Mapping[str, pd.DataFrame]):
     def _load(self, name: str, week: WeekKey) -> pd.DataFrame:
         if name == "raw":
             number = self.revisions[week].source_revision
-            return self.reader.frame("raw", week, RAW_COLUMNS, source_revision=number)
+            fresh = name == self._fresh
+            return self.reader.frame(name, week, RAW_COLUMNS, fresh=fresh, source_revision=number)
         if name == "research_snapshot":
             return current_knowledge(self.reader.frame(name, week))
         weeks = max(calc.spec.weeks_required for calc in calculations_of(name))
         if self._replaced.isdisjoint(week.window(weeks)):
             columns = [*calculations_of(name)[0].spec.output_columns, "calc_version"]
-            return self.reader.frame(name, week, columns)
+            return self.reader.frame(name, week, columns, fresh=name == self._fresh)
         return self.compute(name, week)
 
     def compute(self, name: str, week: WeekKey | None = None) -> pd.DataFrame:

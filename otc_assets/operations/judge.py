@@ -18,7 +18,7 @@ def judge(
         manifest = writer.manifest(week) or {"row_counts": {}, "reason": None}
         if table.name not in manifest["row_counts"]:
             return [_not_computed(manifest["reason"])]
-        known = Knowledge(writer, week)
+        known = Knowledge(writer, week, fresh=table.name)
         view = view_of(known, SliceStatus(manifest["status"]), manifest["reason"])
         results = evaluate(rules, view)
         if view.intake:

@@ -23,6 +23,7 @@ from otc_assets.domain.tables import STORE_TABLES, Table
 from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.warehouse.bulk import Constant, insert_frame, select_frame
+from otc_assets.warehouse.cache import FrameCache
 from otc_assets.warehouse.engine import create_engine, write_transaction
 from otc_assets.warehouse.migrate import ensure_partitions, migrate
 from otc_assets.warehouse.schema import sql_table
@@ -72,10 +73,11 @@ def table_named(name: str) -> Table:
 class SliceReader:
     """Reads within one transaction."""
 
-    def __init__(self, connection: sa.Connection, dataset: Dataset) -> None:
-        """Read the tables of ``dataset`` through ``connection``."""
+    def __init__(self, connection: sa.Connection, dataset: Dataset, cache: FrameCache) -> None:
+        """Read the tables of ``dataset`` through ``connection``, or what ``cache`` has of them."""
         self.connection = connection
         self.dataset = dataset
+        self._cache = cache
 
     def sql_table(self, name: str) -> sa.Table:
         """Return a table of the reader's dataset, given its plain name."""
@@ -86,6 +88,8 @@ class SliceReader:
         name: str,
         week: WeekKey,
         columns: Sequence[str] | None = None,
+        *,
+        fresh: bool = False,
         **equal: Any,
     ) -> pd.DataFrame:
         """Return rows of one slice in the order of their key, without week_ending and tier.
@@ -94,12 +98,19 @@ class SliceReader:
             name: the table.
             week: the slice.
             columns: which ones (default: all).
+            fresh: read them from the store, also where this process has written them.
             equal: further columns, and the value that each must have.
 
         """
         table, target = table_named(name), self.sql_table(name)
         names = columns or [c.name for c in table.columns if c.name not in ("week_ending", "tier")]
         where = [_of(target, week), *(target.c[c] == value for c, value in equal.items())]
+        if not fresh:
+            newest_write = sa.select(target.c.batch_id).where(*where).limit(1)
+            batch_id = self.connection.execute(newest_write).scalar_one_or_none()
+            cached = self._cache.get((name, week, frozenset(equal.items())), batch_id)
+            if cached is not None and set(names) <= set(cached):
+                return cached[list(names)]
         return select_frame(self.connection, table, target, names, *where, order_by=table.key)
 
     def count(self, name: str, week: WeekKey) -> int:
@@ -172,10 +183,15 @@ class SliceWriter(SliceReader):
     """Writes one slice within one transaction, under its lock."""
 
     def __init__(
-        self, connection: sa.Connection, dataset: Dataset, week: WeekKey, batch: Batch
+        self,
+        connection: sa.Connection,
+        dataset: Dataset,
+        cache: FrameCache,
+        week: WeekKey,
+        batch: Batch,
     ) -> None:
         """Write ``week`` of ``dataset`` through ``connection``, as ``batch``."""
-        super().__init__(connection, dataset)
+        super().__init__(connection, dataset, cache)
         self.week = week
         self.batch = batch
 
@@ -193,6 +209,8 @@ class SliceWriter(SliceReader):
         moment = next(c for c in ("computed_at", "ingested_at", "checked_at") if c in target.c)
         values = {**self._slice(), **self.batch.columns(moment), **constants}
         insert_frame(self.connection, table, target, frame, values)
+        rows = (name, self.week, frozenset(scope.items()))
+        self._cache.put(rows, table, self.batch.batch_id, frame)
 
     def forget_revision(self, number: int) -> None:
         """Delete a revision of the slice, if there is one of that number; the archive keeps it."""
@@ -290,6 +308,7 @@ class Warehouse:
         """Use the database at ``url``; nothing is opened yet."""
         self.url = url
         self.dataset = dataset
+        self._cache = FrameCache()
 
     @cached_property
     def engine(self) -> sa.Engine:
@@ -302,7 +321,7 @@ class Warehouse:
     def read(self) -> Iterator[SliceReader]:
         """Open a transaction that only reads."""
         with self.engine.connect() as connection, connection.begin():
-            yield SliceReader(connection, self.dataset)
+            yield SliceReader(connection, self.dataset, self._cache)
 
     @contextmanager
     def write(self, week: WeekKey, run: RunIds) -> Iterator[SliceWriter]:
@@ -314,7 +333,7 @@ class Warehouse:
         if engine.dialect.name == "postgresql":
             ensure_partitions(engine, self.dataset, week.week_ending)
         with write_transaction(engine, self.dataset.table_name(str(week))) as connection:
-            yield SliceWriter(connection, self.dataset, week, Batch(run))
+            yield SliceWriter(connection, self.dataset, self._cache, week, Batch(run))
 
 
 def _of(table: sa.Table, week: WeekKey) -> sa.ColumnElement[bool]:
