@@ -7,7 +7,7 @@ ALL_FIXTURES := NMS Tier 1|2025-05-02...OTC|2025-07-04
 # The demo stays what it is, whatever the shell has set for real data.
 DEMO_SETTINGS := OTC_DATABASE_URL= OTC_SOURCE= OTC_SOURCE_URL= OTC_ARCHIVE_URL=
 
-.PHONY: demo ui test lint check format docs fixtures migration clean
+.PHONY: demo ui test lint check format bench docs fixtures migration clean
 
 demo: .venv/installed ## every asset over the fixture weeks, from the command line
 	@mkdir -p .otc
@@ -33,6 +33,11 @@ check: lint test ## everything that CI checks
 format: .venv/installed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+bench: .venv/installed ## speed beside a baseline: a few minutes
+	$(BIN)/python -m benchmarks.p1_p2_one_week
+	$(BIN)/python -m benchmarks.p3_p4_bulk_write
+	$(BIN)/python -m benchmarks.p7_disk
 
 docs: .venv/installed ## write the generated pages anew
 	$(BIN)/python -m otc_assets.operations.document

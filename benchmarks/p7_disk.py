@@ -1,0 +1,37 @@
+"""P7: the bytes of raw and venue_volume with their indexes in SQLite, against the source text."""
+
+import sqlite3
+import tempfile
+from pathlib import Path
+
+from benchmarks.pipeline import Line
+from benchmarks.weeks import week_number, write_week
+from otc_assets.domain.tiers import Tier
+
+WEEKS = 3
+BAR = 2.0
+
+
+def main() -> None:
+    """Load some Tier 1 weeks, and print the ratio."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        weeks = [week_number(Tier.NMS_TIER_1, number) for number in range(WEEKS)]
+        text = sum(write_week(folder, week).stat().st_size for week in weeks)
+        line = Line(f"sqlite:///{folder / 'otc.db'}", folder)
+        for week in weeks:
+            line.take_through(week, ["venue_volume"])
+        connection = sqlite3.connect(folder / "otc.db")
+        stored = connection.execute(
+            "SELECT sum(pgsize) FROM dbstat WHERE name IN ('raw', 'venue_volume')"
+        )
+        (size,) = stored.fetchone()
+    verdict = "holds" if size <= BAR * text else "MISSED"
+    print(
+        f"P7 disk: text {text:,} bytes, raw and venue_volume {size:,}, ratio {size / text:.2f}, "
+        f"bar {BAR} ({verdict})"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""One slice through the tables of a store, as an asset run does it, without Dagster."""
+
+from datetime import date
+from pathlib import Path
+
+from otc_assets.calculations import output_tables
+from otc_assets.domain.rules import rules_of
+from otc_assets.domain.tables import RAW
+from otc_assets.domain.weeks import WeekKey
+from otc_assets.operations.derive import derive
+from otc_assets.operations.intake import ingest
+from otc_assets.operations.judge import judge
+from otc_assets.sources.archive import Archive
+from otc_assets.sources.files import FileSource
+from otc_assets.warehouse.store import RunIds, Warehouse
+
+RUN = RunIds("a-benchmark", "a-benchmark")
+TODAY = date(2026, 1, 1)
+
+
+class Line:
+    """A store, and the folder that it is filled from."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        """Fill the store at ``url`` from ``folder``, in which the archive is kept too."""
+        self.warehouse = Warehouse(url)
+        self.archive = Archive(str(folder / "archive"))
+        self.index = FileSource(str(folder)).index(TODAY)
+
+    def take_through(self, week: WeekKey, tables: list[str], *, checks: bool = False) -> None:
+        """Take a slice in, compute ``tables``, and judge them as the checks do."""
+        ingest(self.warehouse, self.archive, self.index, week, RUN, TODAY)
+        for name in tables:
+            derive(self.warehouse, name, week, RUN)
+        for table in (RAW, *output_tables()) if checks else ():
+            judge(self.warehouse, table, rules_of(table), week, RUN)
