@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.csv
 import sqlalchemy as sa
 
 from otc_assets.domain.shares import MILLIONTHS, format_shares
@@ -100,21 +102,26 @@ def _copy(
     frame: pd.DataFrame,
     constants: dict[str, Constant],
 ) -> None:
-    out: dict[str, Any] = {}
+    out: dict[str, pa.Array] = {}
     for column in table.columns:
         name = column.name
         if name not in frame:
-            out[name] = _constant_text(constants[name])
+            value = constants[name]
+            text = value.isoformat() if isinstance(value, date) else value
+            out[name] = pa.repeat(pa.scalar(text), len(frame))
         elif column.type in EXACT:
-            out[name] = _decimal_text(frame[name])
+            out[name] = pa.array(_decimal_text(frame[name]), from_pandas=True)
         elif column.type is ColumnType.HASH:
-            out[name] = [rf"\x{value.hex()}" for value in frame[name]]
+            out[name] = pa.array([rf"\x{value.hex()}" for value in frame[name]])
         elif column.type is ColumnType.COUNT and frame[name].dtype.kind == "f":
-            out[name] = frame[name].astype("Int64")
+            out[name] = pa.array(frame[name].astype("Int64"), from_pandas=True)
+        elif column.type is ColumnType.TEXT:
+            # Anew: Arrow writes the strings of a part of a longer array wrongly.
+            out[name] = pa.array(frame[name].to_numpy(dtype=object), from_pandas=True)
         else:
-            out[name] = frame[name]
-    buffer = io.StringIO()
-    pd.DataFrame(out, index=frame.index).to_csv(buffer, header=False, index=False)
+            out[name] = pa.array(frame[name], from_pandas=True)
+    buffer = io.BytesIO()
+    pa.csv.write_csv(pa.table(out), buffer, pa.csv.WriteOptions(include_header=False))
     driver = connection.connection.driver_connection
     assert driver is not None
     names = ", ".join(out)
@@ -123,10 +130,6 @@ def _copy(
         cursor.copy(f"COPY {sql_table.name} ({names}) FROM STDIN (FORMAT csv)") as copy,
     ):
         copy.write(buffer.getvalue())
-
-
-def _constant_text(value: Constant) -> Constant:
-    return value.isoformat() if isinstance(value, date) else value
 
 
 def _decimal_text(values: "pd.Series[Any]") -> Any:
