@@ -45,7 +45,7 @@ def write_week(folder: Path, week: WeekKey, scale: float = 1.0) -> Path:
         lines.append(
             f"{week.tier}|{issues[symbol]}|{venues[venue]}|{shares}|{trades}|{published}\n"
         )
-    path = folder / f"{week.tier.lower().replace(' ', '_')}_week_{week.week_ending}.csv"
+    path = folder / f"{week.tier.slug}_week_{week.week_ending}.csv"
     path.write_text("".join(lines))
     return path
 

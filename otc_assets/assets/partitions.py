@@ -2,7 +2,9 @@
 
 import dagster as dg
 
+from otc_assets.calculations import output_tables
 from otc_assets.domain.datasets import Dataset
+from otc_assets.domain.tables import RAW
 from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import FIRST_WEEK_ENDING, FRIDAY, WeekKey
 
@@ -22,6 +24,11 @@ SLICES = dg.MultiPartitionsDefinition({"tier": TIERS, "week_ending": WEEKS})
 def asset_key_of(table: str, dataset: Dataset) -> dg.AssetKey:
     """Return the key of a table's asset."""
     return dg.AssetKey([dataset.prefix, table] if dataset.prefix else [table])
+
+
+def table_keys(dataset: Dataset) -> list[dg.AssetKey]:
+    """Return the keys of all table assets of a dataset."""
+    return [asset_key_of(table.name, dataset) for table in (RAW, *output_tables())]
 
 
 def publications_key(dataset: Dataset) -> dg.AssetKey:

@@ -12,10 +12,8 @@ from dagster._core.definitions.assets.graph.asset_graph_subset import AssetGraph
 from dagster._core.execution.backfill import PartitionBackfill
 from dagster._core.utils import make_new_backfill_id
 
-from otc_assets.assets.partitions import SLICES, asset_key_of, partition_key_of
-from otc_assets.calculations import output_tables
+from otc_assets.assets.partitions import SLICES, partition_key_of, table_keys
 from otc_assets.domain.datasets import Dataset
-from otc_assets.domain.tables import RAW
 from otc_assets.domain.weeks import WeekKey
 
 
@@ -27,7 +25,6 @@ def request_backfill(
     Dagster's daemon, which `dagster dev` brings, makes the runs.
     """
     subset = SLICES.subset_with_partition_keys([partition_key_of(week) for week in slices])
-    keys = [asset_key_of(table.name, dataset) for table in (RAW, *output_tables())]
     backfill_id = make_new_backfill_id()
     backfill = PartitionBackfill.from_asset_graph_subset(
         backfill_id=backfill_id,
@@ -35,7 +32,7 @@ def request_backfill(
         tags={},
         dynamic_partitions_store=instance,
         asset_graph_subset=AssetGraphSubset(  # type: ignore[call-arg]  # its __new__ is hidden
-            partitions_subsets_by_asset_key=dict.fromkeys(keys, subset),
+            partitions_subsets_by_asset_key=dict.fromkeys(table_keys(dataset), subset),
             non_partitioned_asset_keys=set(),
         ),
         title=title,

@@ -6,13 +6,11 @@ from typing import Any
 import dagster as dg
 
 from otc_assets.assets.factory import FINRA_POOL
-from otc_assets.assets.partitions import asset_key_of, publications_key
+from otc_assets.assets.partitions import publications_key, table_keys
 from otc_assets.assets.platform import Platform, reach, run_ids, today
 from otc_assets.automation.backfills import request_backfill
-from otc_assets.calculations import output_tables
 from otc_assets.domain.datasets import Dataset
 from otc_assets.domain.gaps import gaps
-from otc_assets.domain.tables import RAW
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.operations.follow import reread, rereadable
 from otc_assets.sources.errors import SourceError
@@ -33,10 +31,9 @@ def build_jobs(dataset: Dataset) -> list[Any]:
 @cache  # one object, however many sensors and schedules name it
 def tables_job(dataset: Dataset) -> Any:
     """Return the job of every asset of a dataset, with their checks."""
-    keys = [asset_key_of(table.name, dataset) for table in (RAW, *output_tables())]
     return dg.define_asset_job(
         f"{dataset.name}_tables",
-        selection=dg.AssetSelection.assets(*keys),
+        selection=dg.AssetSelection.assets(*table_keys(dataset)),
         description=f"Every table of the {dataset.title} data, with its checks.",
     )
 
@@ -86,7 +83,7 @@ def fill_gaps_job(dataset: Dataset) -> dg.JobDefinition:
 
     def missing(warehouse: Warehouse) -> list[WeekKey]:
         with warehouse.read() as reader:
-            loaded = [w for w, stored in reader.slices().items() if stored.source_revision]
+            loaded = reader.loaded_slices()
         return [gap.week for gap in gaps(dataset, loaded, today())]
 
     return _backfill_job(dataset, "fill_gaps", "the weeks that are due and lacking", missing)
@@ -97,7 +94,7 @@ def retry_dead_letters_job(dataset: Dataset) -> dg.JobDefinition:
 
     def dead(warehouse: Warehouse) -> list[WeekKey]:
         with warehouse.read() as reader:
-            return [WeekKey(row["tier"], row["week_ending"]) for row in reader.dead_letters()]
+            return reader.dead_slices()
 
     return _backfill_job(dataset, "retry_dead_letters", "the slices in dead_letters", dead)
 

@@ -44,7 +44,7 @@ def build_schedules(dataset: Dataset) -> list[dg.ScheduleDefinition]:
 def _on_publication_days(
     dataset: Dataset, tiers: Sequence[Tier], hour: int
 ) -> dg.ScheduleDefinition:
-    slug = "_and_".join(tier.lower().replace("nms ", "").replace(" ", "_") for tier in tiers)
+    slug = "_and_".join(tier.slug.removeprefix("nms_") for tier in tiers)
 
     @dg.schedule(
         name=f"{dataset.name}_{slug}",

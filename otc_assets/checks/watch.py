@@ -37,7 +37,7 @@ def _every_due_week_is_there(dataset: Dataset) -> dg.AssetChecksDefinition:
         context: dg.AssetCheckExecutionContext, platform: Platform
     ) -> Iterable[Any]:
         with platform.warehouse(dataset).read() as reader:
-            loaded = [w for w, stored in reader.slices().items() if stored.source_revision]
+            loaded = reader.loaded_slices()
         found = gaps(dataset, loaded, today())
         late = [gap for gap in found if gap.severity is not Severity.INFO]
         grave = [gap for gap in late if gap.severity is Severity.CRITICAL]

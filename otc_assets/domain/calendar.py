@@ -56,6 +56,12 @@ def is_due(week: WeekKey, today: date, dataset: Dataset = ATS) -> bool:
     return expected_publication_date(week, dataset) <= today
 
 
+def newest_due_week(tier: Tier, today: date, dataset: Dataset = ATS) -> WeekKey:
+    """Return the newest slice of ``tier`` that should be public on ``today``."""
+    week = WeekKey(tier, week_ending_of(today - dataset.publication_delay[tier]))
+    return week if is_due(week, today, dataset) else week.shifted(-1)
+
+
 def due_weeks(
     tier: Tier, first_week_ending: date, today: date, dataset: Dataset = ATS
 ) -> list[WeekKey]:

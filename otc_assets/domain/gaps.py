@@ -2,12 +2,12 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 
-from otc_assets.domain.calendar import due_weeks, expected_publication_date
+from otc_assets.domain.calendar import due_weeks, expected_publication_date, newest_due_week
 from otc_assets.domain.datasets import Dataset
 from otc_assets.domain.quality import Severity
-from otc_assets.domain.weeks import WeekKey, week_ending_of
+from otc_assets.domain.weeks import WeekKey
 
 WARNING_AFTER_DAYS, CRITICAL_AFTER_DAYS = 3, 7
 """Design, section 7.2: days past the expected publication date."""
@@ -39,17 +39,12 @@ def gaps(dataset: Dataset, loaded: Collection[WeekKey], today: date) -> list[Gap
     first = min((week.week_ending for week in loaded), default=None)
     found = []
     for tier in dataset.publication_delay:
-        due = due_weeks(tier, first or _shortly_before(today), today, dataset)
-        for week in due if first else due[-1:]:
+        start = first or newest_due_week(tier, today, dataset).week_ending
+        for week in due_weeks(tier, start, today, dataset):
             if week not in loaded:
                 expected = expected_publication_date(week, dataset)
                 found.append(Gap(week, expected, (today - expected).days))
     return sorted(found, key=lambda gap: (gap.week.week_ending, gap.week.tier))
-
-
-def _shortly_before(today: date) -> date:
-    """Return a week whose publication is past in every tier of every dataset."""
-    return week_ending_of(today - timedelta(weeks=10))
 
 
 def lag_days(dataset: Dataset, loaded: Collection[WeekKey], today: date) -> dict[str, int]:

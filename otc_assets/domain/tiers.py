@@ -9,3 +9,8 @@ class Tier(StrEnum):
     NMS_TIER_1 = "NMS Tier 1"
     NMS_TIER_2 = "NMS Tier 2"
     OTC = "OTC"
+
+    @property
+    def slug(self) -> str:
+        """The tier in the names of files and folders: ``nms_tier_1``."""
+        return self.lower().replace(" ", "_")

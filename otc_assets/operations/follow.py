@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 
-from otc_assets.domain.calendar import due_weeks, expected_publication_date
+from otc_assets.domain.calendar import due_weeks, expected_publication_date, newest_due_week
 from otc_assets.domain.datasets import Dataset
 from otc_assets.domain.tiers import Tier
-from otc_assets.domain.weeks import WeekKey, week_ending_of
+from otc_assets.domain.weeks import WeekKey
 from otc_assets.sources.archive import sha256_of
 from otc_assets.sources.parse import parse
 from otc_assets.sources.source import Index
@@ -51,7 +51,7 @@ def news(warehouse: Warehouse, index: Index, reach: Reach, today: date) -> dict[
     first = warehouse.dataset.first_week_ending
     with warehouse.read() as reader:
         stored = reader.slices()
-        dead = {WeekKey(row["tier"], row["week_ending"]) for row in reader.dead_letters()}
+        dead = set(reader.dead_slices())
     if index.follows_calendar and not _awaited(warehouse.dataset, stored, reach, today):
         return {}
     offered = {w: v for w, v in index.versions().items() if w.week_ending >= first}
@@ -80,21 +80,20 @@ def _near(
 def next_publication(dataset: Dataset, today: date) -> tuple[date, list[WeekKey]]:
     """Return the next day on which FINRA publishes by the calendar, and what."""
     coming: dict[date, list[WeekKey]] = {}
-    for tier, delay in dataset.publication_delay.items():
-        week = WeekKey(tier, week_ending_of(today - delay))
-        while expected_publication_date(week, dataset) <= today:
-            week = week.shifted(1)
+    for tier in dataset.publication_delay:
+        week = newest_due_week(tier, today, dataset).shifted(1)
         coming.setdefault(expected_publication_date(week, dataset), []).append(week)
     return min(coming.items())
 
 
 def published_on(dataset: Dataset, tiers: Iterable[Tier], day: date) -> list[WeekKey]:
     """Return the slices of ``tiers`` that FINRA publishes on ``day`` by the calendar."""
+    newest = (newest_due_week(tier, day, dataset) for tier in tiers)
     return [
         week
-        for tier in tiers
-        for week in due_weeks(tier, week_ending_of(day - timedelta(weeks=10)), day, dataset)
+        for week in newest
         if expected_publication_date(week, dataset) == day
+        and week.week_ending >= dataset.first_week_ending
     ]
 
 
@@ -127,16 +126,15 @@ def reread(warehouse: Warehouse, index: Index, week: WeekKey, run: RunIds, today
 def rereadable(warehouse: Warehouse, weeks: int) -> list[WeekKey]:
     """Return the newest ``weeks`` slices of each tier that the store has, oldest first."""
     with warehouse.read() as reader:
-        stored = reader.slices()
-    loaded = [week for week in stored if _is_loaded(stored, week)]
+        loaded = reader.loaded_slices()
     return sorted(_newest(loaded, weeks), key=lambda week: (week.week_ending, week.tier))
 
 
 def _awaited(dataset: Dataset, stored: Mapping[WeekKey, Stored], reach: Reach, today: date) -> bool:
     """Tell whether anything that is due is not in the store, or has been marked as changed."""
-    start = today - timedelta(weeks=10 + reach.follow_weeks)
     for tier in dataset.publication_delay:
-        due = due_weeks(tier, week_ending_of(start), today, dataset)[-reach.follow_weeks :]
+        first = newest_due_week(tier, today, dataset).shifted(1 - reach.follow_weeks)
+        due = due_weeks(tier, first.week_ending, today, dataset)
         if not all(_is_loaded(stored, week) for week in due):
             return True
     return any(_is_marked(stored, week) for week in stored)

@@ -104,8 +104,7 @@ class Archive:
         self._put(key, data)
 
     def _key(self, week: WeekKey, day: str, name: str, data: bytes) -> str:
-        tier = week.tier.lower().replace(" ", "_")
-        key = f"{tier}/{week.week_ending}/{day}/{sha256_of(data)}/{name}"
+        key = f"{week.tier.slug}/{week.week_ending}/{day}/{sha256_of(data)}/{name}"
         return f"{self.dataset.prefix}/{key}" if self.dataset.prefix else key
 
     def _path(self, key: str) -> UPath:

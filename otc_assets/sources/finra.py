@@ -85,10 +85,9 @@ class FinraIndex:
         records = self._rows_of(week)
         if not records:
             return []
-        tier = week.tier.lower().replace(" ", "_")
         # In the order of the text: the same rows give the same bytes, however they were paged.
         data = "[\n" + ",\n".join(sorted(records)) + "\n]\n"
-        name = f"finra_{self._dataset.name}_{tier}_week_{week.week_ending}.json"
+        name = f"finra_{self._dataset.name}_{week.tier.slug}_week_{week.week_ending}.json"
         return [FetchedFile(name, data.encode())]
 
     def _rows_of(self, week: WeekKey) -> list[str]:

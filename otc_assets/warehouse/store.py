@@ -163,11 +163,19 @@ class SliceReader:
             for row in self.connection.execute(query)
         }
 
+    def loaded_slices(self) -> list[WeekKey]:
+        """Return every slice that has content."""
+        return [week for week, stored in self.slices().items() if stored.source_revision]
+
     def dead_letters(self) -> list[dict[str, Any]]:
         """Return the slices that could not be taken in, one row each, by week and tier."""
         target = self.sql_table("dead_letters")
         query = sa.select(target).order_by(target.c.week_ending, target.c.tier)
         return [dict(row) for row in self.connection.execute(query).mappings()]
+
+    def dead_slices(self) -> list[WeekKey]:
+        """Return the slices of `dead_letters`."""
+        return [WeekKey(Tier(row["tier"]), row["week_ending"]) for row in self.dead_letters()]
 
     def weeks_of(self, name: str, tier: Tier, first: date, last: date) -> list[date]:
         """Return the weeks of a tier, ``first`` to ``last``, that have rows in a table."""
