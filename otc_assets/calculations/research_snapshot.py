@@ -77,6 +77,7 @@ STANDING = (
             "what is known on a day is what FINRA had made public by its end",
         ),
         key=("symbol", "as_of_date"),
+        indexes=(("symbol",),),
         columns=(*METRICS, *STANDING),
         expected_row_count="1 per symbol and day on which knowledge of it changed",
     )

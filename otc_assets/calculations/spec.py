@@ -47,6 +47,8 @@ class CalculationSpec:
     """What identifies a row within a slice."""
     expected_row_count: str
     """In words: '1 per symbol'."""
+    indexes: tuple[tuple[str, ...], ...] = ()
+    """Columns by which rows are looked up across weeks."""
 
     @property
     def output_columns(self) -> tuple[str, ...]:
@@ -76,6 +78,7 @@ class Calculation:
             description=self.spec.description,
             key=("week_ending", "tier", *self.spec.key),
             columns=(*SLICE, *self.spec.columns, *lineage),
+            indexes=self.spec.indexes,
         )
 
 

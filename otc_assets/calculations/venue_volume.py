@@ -70,7 +70,7 @@ def venue_volume(week: WeekKey, frames: Frames) -> pd.DataFrame:
     rows = rows.reset_index()
     rows["avg_trade_size"] = average_trade_size(rows["share_volume"], rows["trade_count"])
     rows["record_hash"] = pd.Series(
-        record_hashes(week, *(rows[c].to_numpy(dtype=object) for c in ("symbol", "mpid"))),
+        record_hashes(week, rows["symbol"], rows["mpid"]),
         index=rows.index,
         dtype=object,
     )

@@ -65,7 +65,8 @@ def reject_reasons(
     reasons = pd.Series("", index=rows.index, dtype=object)
 
     def mark(bad: "pd.Series[bool]", reason: RejectReason) -> None:
-        reasons[bad & (reasons == "")] = reason.value
+        if bad.any():  # seldom, and to look through all reasons costs more than the rules
+            reasons[bad & (reasons == "")] = reason.value
 
     if "tier" in rows:
         mark(~rows["tier"].isin(list(Tier)), RejectReason.UNKNOWN_TIER)

@@ -8,6 +8,8 @@ in shares is meant, use `to_shares`. Sources and warehouse convert at their edge
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 DECIMALS = 6
 MILLIONTHS = 10**DECIMALS
@@ -22,15 +24,11 @@ NUMBER = rf"-?[0-9]{{1,{MAX_WHOLE_DIGITS}}}(?:\.[0-9]{{1,{DECIMALS}}})?"
 
 def parse_shares(text: "pd.Series[str]") -> "pd.Series[int]":
     """Turn quantities that match `NUMBER` into int64 millionths, exactly."""
-    if not text.str.contains(".", regex=False).any():
-        whole_shares: pd.Series[int] = text.astype("int64") * MILLIONTHS
-        return whole_shares
-    parts = text.str.partition(".")
-    fraction = parts[2].str.ljust(DECIMALS, "0").astype("int64")
-    negative = text.str.startswith("-")
-    whole = parts[0].str.removeprefix("-").astype("int64")
-    exact: pd.Series[int] = (whole * MILLIONTHS + fraction) * (1 - 2 * negative.astype("int64"))
-    return exact
+    exact = pc.cast(
+        pa.array(text, pa.string()), pa.decimal128(MAX_WHOLE_DIGITS + DECIMALS, DECIMALS)
+    )
+    millionths = pc.multiply(exact, pa.scalar(MILLIONTHS, pa.decimal128(DECIMALS + 1, 0)))
+    return pd.Series(pc.cast(millionths, pa.int64()).to_numpy(), index=text.index)
 
 
 def percent(part: "pd.Series[Any]", whole: Any) -> "pd.Series[float]":

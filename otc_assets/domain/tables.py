@@ -4,7 +4,7 @@ The tables of calculations are described beside their formula, in `otc_assets.ca
 are the parts they share, and the tables that no calculation fills.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
@@ -75,6 +75,18 @@ MPID = Column(
 SOURCE_REVISION = Column(
     "source_revision", ColumnType.COUNT, "Our number of the slice's content; 1 is the first."
 )
+SOURCE = Column("source", ColumnType.TEXT, "Where the file came from: files or finra.")
+SOURCE_FILE = Column("source_file", ColumnType.TEXT, "Name of the source file.")
+SOURCE_SHA256 = Column("source_sha256", ColumnType.TEXT, "SHA-256 of the file's bytes, hex.")
+PUBLICATION_DATE = Column(
+    "publication_date", ColumnType.DATE, "When FINRA first made the week public."
+)
+REVISION_DATE = Column("revision_date", ColumnType.DATE, "When FINRA last changed the row.")
+LINE_NUMBER = Column(
+    "line_number", ColumnType.COUNT, "Line in the source file; the header is line 1."
+)
+CALC_NAME = Column("calc_name", ColumnType.TEXT, "Calculation that gave the row.")
+CALC_VERSION = Column("calc_version", ColumnType.TEXT, "Version of that calculation.")
 RUN = (
     Column("execution_id", ColumnType.TEXT, "Dagster run that wrote the row."),
     Column("batch_id", ColumnType.TEXT, "Atomic write of one slice that the row belongs to."),
@@ -88,8 +100,8 @@ AS_OF_DATE = Column(
     "Day on which FINRA made the newest input public: the row is knowledge from its end on.",
 )
 DERIVED_LINEAGE = (
-    Column("calc_name", ColumnType.TEXT, "Calculation that gave the row."),
-    Column("calc_version", ColumnType.TEXT, "Version of that calculation."),
+    CALC_NAME,
+    CALC_VERSION,
     AS_OF_DATE,
     SOURCE_REVISION,
     *RUN,
@@ -105,7 +117,7 @@ RAW = Table(
     columns=(
         *SLICE,
         SOURCE_REVISION,
-        Column("line_number", ColumnType.COUNT, "Line in the source file; the header is line 1."),
+        LINE_NUMBER,
         SYMBOL,
         MPID,
         Column("issue_name", ColumnType.TEXT, "Name of the issue.", nullable=True),
@@ -131,11 +143,11 @@ RAW = Table(
             ColumnType.HASH,
             "Start of SHA-256 of the row's whole content: tells a repeat from a revision.",
         ),
-        Column("source", ColumnType.TEXT, "Where the file came from: files or finra."),
-        Column("source_file", ColumnType.TEXT, "Name of the source file."),
-        Column("source_sha256", ColumnType.TEXT, "SHA-256 of the file's bytes, hex."),
-        Column("publication_date", ColumnType.DATE, "When FINRA first made the week public."),
-        Column("revision_date", ColumnType.DATE, "When FINRA last changed the row."),
+        SOURCE,
+        SOURCE_FILE,
+        SOURCE_SHA256,
+        PUBLICATION_DATE,
+        REVISION_DATE,
         *RUN,
         INGESTED_AT,
     ),
@@ -150,7 +162,7 @@ REVISIONS = Table(
         *SLICE,
         SOURCE_REVISION,
         Column("content_sha256", ColumnType.TEXT, "SHA-256 over its lines in any order, hex."),
-        Column("publication_date", ColumnType.DATE, "When FINRA first made the week public."),
+        PUBLICATION_DATE,
         Column(
             "revision_date", ColumnType.DATE, "When FINRA made this content public (newest row)."
         ),
@@ -160,9 +172,9 @@ REVISIONS = Table(
             "What revision_date rests on: finra (a date in the file), calendar (first publication "
             "by the calendar) or captured (only the day of our reading is known).",
         ),
-        Column("source", ColumnType.TEXT, "Where the file came from: files or finra."),
-        Column("source_file", ColumnType.TEXT, "Name of the source file."),
-        Column("source_sha256", ColumnType.TEXT, "SHA-256 of the file's bytes, hex."),
+        SOURCE,
+        SOURCE_FILE,
+        SOURCE_SHA256,
         Column("source_bytes", ColumnType.COUNT, "Size of the file in bytes."),
         Column("archive_key", ColumnType.TEXT, "Where the archive keeps the bytes."),
         Column("line_count", ColumnType.COUNT, "Lines in the file, without header and blanks."),
@@ -182,11 +194,11 @@ REJECTS = Table(
     columns=(
         *SLICE,
         SOURCE_REVISION,
-        Column("line_number", ColumnType.COUNT, "Line in the source file; the header is line 1."),
+        LINE_NUMBER,
         Column("reason_code", ColumnType.TEXT, "Why the line was refused."),
         Column("raw_line", ColumnType.TEXT, "The line as it came."),
-        Column("source_file", ColumnType.TEXT, "Name of the source file."),
-        Column("source_sha256", ColumnType.TEXT, "SHA-256 of the file's bytes, hex."),
+        SOURCE_FILE,
+        SOURCE_SHA256,
         *RUN,
         INGESTED_AT,
     ),
@@ -281,5 +293,47 @@ DEAD_LETTERS = Table(
     ),
 )
 
-STORE_TABLES = (RAW, REVISIONS, REJECTS, MANIFEST, QUALITY_CHECKS, EVENTS, DEAD_LETTERS)
+LINEAGE = Table(
+    name="lineage",
+    grain="lineage that rows of one table of a slice share",
+    description="What thousands of rows have in common, kept once: slice, source, revision, "
+    "calculation, write. The tables that show it as columns of each row are views of their rows "
+    "(`raw_rows`) and this.",
+    key=("slice", "lineage_number"),
+    columns=(
+        Column(
+            "slice",
+            ColumnType.COUNT,
+            "The slice as a number: week_ending as YYYYMMDD, then 1 to 3 for the tier.",
+        ),
+        Column("lineage_number", ColumnType.COUNT, "Counts up within the slice."),
+        Column("table_name", ColumnType.TEXT, "Table whose rows they are."),
+        Column("row_count", ColumnType.COUNT, "How many they are."),
+        *SLICE,
+        SOURCE_REVISION,
+        *(
+            replace(column, nullable=True)
+            for column in (
+                SOURCE,
+                SOURCE_FILE,
+                SOURCE_SHA256,
+                PUBLICATION_DATE,
+                REVISION_DATE,
+                CALC_NAME,
+                CALC_VERSION,
+                AS_OF_DATE,
+            )
+        ),
+        *RUN,
+        Column("written_at", ColumnType.TIMESTAMP, "When we stored or computed them."),
+    ),
+    indexes=(("table_name", "week_ending", "tier"),),
+)
+LINEAGE_COLUMN = {c.name: c.name for c in LINEAGE.columns} | {
+    INGESTED_AT.name: "written_at",
+    COMPUTED_AT.name: "written_at",
+}
+"""Each column that a table's rows have from `LINEAGE`, and its name there."""
+
+STORE_TABLES = (RAW, REVISIONS, REJECTS, MANIFEST, QUALITY_CHECKS, EVENTS, DEAD_LETTERS, LINEAGE)
 """The tables that no calculation fills."""

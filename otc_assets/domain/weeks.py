@@ -67,6 +67,11 @@ class WeekKey:
         return key
 
     @property
+    def number(self) -> int:
+        """The slice as a number: 202512261 is the first tier in the week ending 2025-12-26."""
+        return int(f"{self.week_ending:%Y%m%d}{1 + list(Tier).index(self.tier)}")
+
+    @property
     def monday(self) -> date:
         """The Monday on which the week began (FINRA's ``weekStartDate``)."""
         return self.week_ending - timedelta(days=FRIDAY)

@@ -17,8 +17,7 @@ from otc_assets.operations.grading import (
 )
 from otc_assets.operations.outcome import SliceOutcome
 from otc_assets.operations.snapshot import SNAPSHOT, snapshot_history
-from otc_assets.warehouse.bulk import Constant
-from otc_assets.warehouse.store import RunIds, SliceWriter, Warehouse, table_named
+from otc_assets.warehouse.store import Constant, RunIds, SliceWriter, Warehouse, table_named
 
 
 def derive(warehouse: Warehouse, name: str, week: WeekKey, run: RunIds) -> SliceOutcome:

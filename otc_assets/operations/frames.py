@@ -10,6 +10,7 @@ from otc_assets.calculations.rolling_6w import WINDOW_WEEKS
 from otc_assets.domain.quality import Intake, SliceStatus, SliceView
 from otc_assets.domain.rejects import RejectReason
 from otc_assets.domain.revisions import newest
+from otc_assets.domain.tables import ColumnType
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.warehouse.store import SliceReader, table_named
 
@@ -33,7 +34,7 @@ class Knowledge(Mapping[str, pd.DataFrame]):
     ) -> None:
         """Look at ``week`` through ``reader``, as known on ``as_of`` (default: newest).
 
-        The table ``fresh`` is read from the store, whatever this process has written.
+        The week's table ``fresh`` is read from the store, whatever this process has written.
         """
         self._fresh = fresh
         self.reader = reader
@@ -77,16 +78,17 @@ class Knowledge(Mapping[str, pd.DataFrame]):
         return self._frames[name, week]
 
     def _load(self, name: str, week: WeekKey) -> pd.DataFrame:
+        fresh = (name, week) == (self._fresh, self.week)
         if name == "raw":
             number = self.revisions[week].source_revision
-            fresh = name == self._fresh
             return self.reader.frame(name, week, RAW_COLUMNS, fresh=fresh, source_revision=number)
         if name == "research_snapshot":
             return current_knowledge(self.reader.frame(name, week))
         weeks = max(calc.spec.weeks_required for calc in calculations_of(name))
         if self._replaced.isdisjoint(week.window(weeks)):
-            columns = [*calculations_of(name)[0].spec.output_columns, "calc_version"]
-            return self.reader.frame(name, week, columns, fresh=name == self._fresh)
+            own = calculations_of(name)[0].spec.columns
+            columns = [c.name for c in own if c.type is not ColumnType.HASH] + ["calc_version"]
+            return self.reader.frame(name, week, columns, fresh=fresh)
         return self.compute(name, week)
 
     def compute(self, name: str, week: WeekKey | None = None) -> pd.DataFrame:

@@ -8,11 +8,15 @@ import codecs
 import csv
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from otc_assets.domain.rejects import RejectReason
 from otc_assets.domain.tiers import Tier
@@ -34,15 +38,15 @@ class Dialect:
         there = {self.renames[column] for column in header if column in self.renames}
         return [c for c, ours in self.renames.items() if ours not in there | self.optional]
 
-    def renamed(self, columns: Mapping[str, Sequence[str]]) -> pd.DataFrame:
-        """Return the columns that are known, under our names, as text.
+    def renamed(self, columns: Mapping[str, Any]) -> pd.DataFrame:
+        """Return the columns that are known, each a list or an Arrow array, as text.
 
         Where the source has two for one of ours, the one that `renames` has first counts.
         """
         ours: dict[str, pd.Series[str]] = {}
         for source, name in self.renames.items():
             if source in columns and name not in ours:
-                ours[name] = pd.Series(columns[source], dtype="str")
+                ours[name] = _series(columns[source])
         return pd.DataFrame(ours)
 
 
@@ -143,25 +147,46 @@ def read_lines(name: str, data: bytes, *, strict: bool = True) -> Lines:
     text = _decode(name, data, strict=strict)
     if text.lstrip()[:1] in ("[", "{"):
         return _from_json(name, text)
-    lines = text.replace("\r\n", "\n").split("\n")
-    delimiter = "|" if "|" in lines[0] else ","
-    header = _fields([lines[0]], delimiter)[0]
+    lines = _split(pa.scalar(text.replace("\r\n", "\n"), pa.large_string()), "\n")
+    first = lines[0].as_py()
+    delimiter = "|" if "|" in first else ","
+    header = _fields(lines[:1], delimiter)[0].as_py()
     dialect = next((d for d in DIALECTS if not d.lacks(header)), None)
     if dialect is None:
         raise SourceError(name, _unknown(header), line=1)
-    numbers = [n for n, line in enumerate(lines[1:], start=2) if line.strip()]
-    if not numbers:
+    filled = pc.not_equal(pc.utf8_trim_whitespace(lines), "").to_numpy(zero_copy_only=False)
+    numbers = 1 + np.flatnonzero(filled[1:]) + 1
+    if not len(numbers):
         raise SourceError(name, "has a header and no rows", line=1)
-    kept = [lines[n - 1] for n in numbers]
+    kept = lines.take(numbers - 1)
     fields = _fields(kept, delimiter)
-    whole = [len(f) == len(header) for f in fields]
-    if strict and lines[-1] and _is_cut(dialect, header, fields[-1]):
-        raise SourceError(name, f"{_CUT}: {kept[-1][:80]!r}", line=numbers[-1])
-    good = [f for f, ok in zip(fields, whole, strict=True) if ok]
-    columns = list(zip(*good, strict=True)) if good else [()] * len(header)
-    rows = dialect.renamed(dict(zip(header, columns, strict=True)))
-    table = pd.DataFrame({"line_number": numbers, "raw_line": kept, "ok": whole})
+    whole = pc.equal(pc.list_value_length(fields), len(header))
+    if strict and lines[-1].as_py() and _is_cut(dialect, header, fields[-1].as_py()):
+        line = kept[-1].as_py()
+        raise SourceError(name, f"{_CUT}: {line[:80]!r}", line=int(numbers[-1]))
+    values = pc.list_flatten(fields.filter(whole))
+    columns = {
+        column: values.take(np.arange(at, len(values), len(header)))
+        for at, column in enumerate(header)
+    }
+    rows = dialect.renamed(columns)
+    table = pd.DataFrame(
+        {
+            "line_number": numbers,
+            "raw_line": _series(kept),
+            "ok": whole.to_numpy(zero_copy_only=False),
+        }
+    )
     return _lines(dialect, rows, table)
+
+
+def _split(text: Any, separator: str) -> Any:
+    """Split one Arrow string into an array of strings, without a Python object for each."""
+    return pc.split_pattern(pa.array([text]), separator).values
+
+
+def _series(strings: Any) -> "pd.Series[str]":
+    return pd.Series(pd.array(strings, dtype="str"))
 
 
 _CUT = (
@@ -196,10 +221,12 @@ def _decode(name: str, data: bytes, *, strict: bool) -> str:
     return text
 
 
-def _fields(lines: list[str], delimiter: str) -> list[list[str]]:
+def _fields(lines: Any, delimiter: str) -> Any:
+    """Return the fields of each of an array of lines, as an array of lists."""
     if delimiter == "|":  # FINRA quotes nothing: a quotation mark is part of a name
-        return [line.split("|") for line in lines]
-    return [_csv_fields(line) for line in lines]
+        return pc.split_pattern(lines, "|")
+    fields = [_csv_fields(line) for line in lines.to_pylist()]
+    return pa.array(fields, pa.large_list(pa.large_string()))
 
 
 def _csv_fields(line: str) -> list[str]:

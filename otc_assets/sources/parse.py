@@ -103,7 +103,8 @@ def parse(
     publication = expected_publication_date(week, dataset)
     dated = "revision_date" in good
     rows = _rows(good, publication)
-    repeats = good.duplicated("raw_line")
+    alike = rows["content_hash"].duplicated(keep=False)  # cheaper than to compare all lines
+    repeats = alike & good.loc[alike, "raw_line"].duplicated().reindex(good.index, fill_value=False)
     again = good.loc[repeats[repeats].index].assign(reason_code=_REPEAT)
     rejects = pd.concat([rejects, again[list(REJECT_COLUMNS)]]).sort_values("line_number")
     rows = rows[~repeats].reset_index(drop=True)
@@ -163,8 +164,7 @@ def _rows(good: pd.DataFrame, publication: date) -> pd.DataFrame:
     optional = dict.fromkeys(OPTIONAL, "")
     days = {"publication_date": publication.isoformat(), "revision_date": publication.isoformat()}
     text = good.assign(**{k: v for k, v in (optional | days).items() if k not in good})
-    # As plain objects: Arrow's strings are slow to walk through one by one.
-    hashes = content_hashes([text[column].to_numpy(dtype=object) for column in CONTENT])
+    hashes = content_hashes([text[column] for column in CONTENT])
     rows = text[["line_number", *CONTENT]].assign(
         share_volume=parse_shares(text["share_volume"]),
         trade_count=text["trade_count"].astype("int64"),

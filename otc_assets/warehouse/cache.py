@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from otc_assets.domain.shares import MILLIONTHS
-from otc_assets.domain.tables import EXACT, Table
+from otc_assets.domain.tables import EXACT, ColumnType, Table
 from otc_assets.domain.weeks import WeekKey
 
 MAX_BYTES = 128 * 2**20
@@ -54,8 +54,10 @@ class FrameCache:
         quantities = [c.name for c in table.columns if c.type in EXACT and c.name in frame]
         if frame.empty or (frame[quantities].max() >= DOUBLES_ARE_EXACT_BELOW).any():
             return
-        size = int(frame.memory_usage(index=False, deep=True).sum())
-        self._frames[rows] = Cached(batch_id, frame, size)
+        hashes = [c.name for c in table.columns if c.type is ColumnType.HASH and c.name in frame]
+        kept = frame.drop(columns=hashes)  # the bulk of it, and nothing is computed from them
+        size = int(kept.memory_usage(index=False, deep=True).sum())
+        self._frames[rows] = Cached(batch_id, kept, size)
         self._bytes += size
         while self._bytes > MAX_BYTES:
             self._drop(next(iter(self._frames)))

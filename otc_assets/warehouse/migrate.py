@@ -1,7 +1,8 @@
 """Brings a database to the schema of this version, by itself, on first use.
 
 Alembic's migrations carry every change to what exists. A calculation that is new in the code and
-has no table yet needs no migration: its table is created from its description.
+has no table yet needs no migration: its table is created from its description. The views are always
+made anew.
 """
 
 import sqlite3
@@ -16,7 +17,7 @@ from alembic.script import ScriptDirectory
 
 from otc_assets.domain.datasets import ATS, DATASETS, Dataset
 from otc_assets.warehouse.engine import create_engine, write_transaction
-from otc_assets.warehouse.schema import POSTGRES_SCHEMA, metadata, partitioned_tables
+from otc_assets.warehouse.schema import POSTGRES_SCHEMA, bulk_tables, metadata, rows_of, views
 
 
 def alembic_config(connection: sa.Connection | None = None) -> Config:
@@ -41,9 +42,19 @@ def migrate(engine: sa.Engine, dataset: Dataset = ATS, revision: str = "head") -
     with write_transaction(engine, "migrations") as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(sa.schema.CreateSchema(POSTGRES_SCHEMA, if_not_exists=True))
+        _drop_views(connection)
         command.upgrade(alembic_config(connection), revision)
         if revision == "head":
-            metadata(dataset).create_all(connection)
+            for each in dict.fromkeys((*DATASETS, dataset)):
+                metadata(each).create_all(connection)
+                for view in views(each).values():
+                    connection.execute(view)
+
+
+def _drop_views(connection: sa.Connection) -> None:
+    quoted = connection.dialect.identifier_preparer.quote
+    for name in sa.inspect(connection).get_view_names():
+        connection.exec_driver_sql(f"DROP VIEW {quoted(name)}")
 
 
 def _use_write_ahead_log(engine: sa.Engine) -> None:
@@ -62,13 +73,15 @@ def _is_current(engine: sa.Engine, dataset: Dataset) -> bool:
     head = ScriptDirectory.from_config(alembic_config()).get_current_head()
     with engine.connect() as connection:
         at_head = MigrationContext.configure(connection).get_current_revision() == head
-        there = set(sa.inspect(connection).get_table_names())
-        return at_head and set(metadata(dataset).tables) <= there
+        inspector = sa.inspect(connection)
+        there = {*inspector.get_table_names(), *inspector.get_view_names()}
+        return at_head and {*metadata(dataset).tables, *views(dataset)} <= there
 
 
 def downgrade(engine: sa.Engine, revision: str) -> None:
     """Take the migrations back to ``revision`` (``base``: all of them, with the data)."""
     with write_transaction(engine, "migrations") as connection:
+        _drop_views(connection)
         command.downgrade(alembic_config(connection), revision)
         if revision == "base":
             for dataset in DATASETS:  # what was created from its description alone
@@ -93,7 +106,7 @@ def ensure_partitions(engine: sa.Engine, dataset: Dataset, week_ending: date) ->
     stops no reader or writer.
     """
     year = week_ending.year
-    tables = [dataset.table_name(table.name) for table in partitioned_tables()]
+    tables = [dataset.table_name(rows_of(table).name) for table in bulk_tables()]
     names = {f"{table}_y{year}": table for table in tables}
     with engine.connect() as connection:
         missing = set(names) - set(sa.inspect(connection).get_table_names())
@@ -106,5 +119,5 @@ def ensure_partitions(engine: sa.Engine, dataset: Dataset, week_ending: date) ->
             connection.exec_driver_sql(f"CREATE TABLE {part} (LIKE {whole} INCLUDING ALL)")
             connection.exec_driver_sql(
                 f"ALTER TABLE {whole} ATTACH PARTITION {part} "
-                f"FOR VALUES FROM ('{year}-01-01') TO ('{year + 1}-01-01')"
+                f"FOR VALUES FROM ({year}00000) TO ({year + 1}00000)"
             )

@@ -1,4 +1,8 @@
-"""The SQL form of every table description."""
+"""The SQL form of every table description.
+
+A table that is written slice by slice is two things in the database: its rows, each with the number
+of its lineage (`raw_rows`), and, under the table's own name, the view that shows both together.
+"""
 
 from functools import cache
 from typing import Any
@@ -8,7 +12,17 @@ from sqlalchemy.dialects import postgresql
 
 from otc_assets.calculations import output_tables
 from otc_assets.domain.datasets import Dataset
-from otc_assets.domain.tables import EVENTS, RAW, STORE_TABLES, ColumnType, Table
+from otc_assets.domain.tables import (
+    EVENTS,
+    LINEAGE,
+    LINEAGE_COLUMN,
+    RAW,
+    REJECTS,
+    STORE_TABLES,
+    Column,
+    ColumnType,
+    Table,
+)
 
 POSTGRES_SCHEMA = "otc"
 """Where the tables live in PostgreSQL (through the search path of our connections)."""
@@ -28,50 +42,98 @@ SQL_TYPES: dict[ColumnType, sa.types.TypeEngine[Any]] = {
 }
 
 
-def partitioned_tables() -> tuple[Table, ...]:
-    """Return the tables that PostgreSQL partitions by year: those that grow with every week."""
-    return (RAW, *output_tables())
+def bulk_tables() -> tuple[Table, ...]:
+    """Return the tables that grow with every week, and are written as frames."""
+    return (RAW, REJECTS, *output_tables())
 
 
-def all_tables() -> tuple[Table, ...]:
-    """Return the description of every table."""
-    return (*STORE_TABLES, *output_tables())
+def rows_of(table: Table) -> Table:
+    """Return what the database keeps of a bulk table: its own columns, and where they belong."""
+    own = [column for column in table.columns if column.name not in LINEAGE_COLUMN]
+    lineage = [LINEAGE.column(name) for name in LINEAGE.key]
+    return Table(
+        name=f"{table.name}_rows",
+        grain=table.grain,
+        description=table.description,
+        key=(*LINEAGE.key, *(name for name in table.key if name not in LINEAGE_COLUMN)),
+        columns=(*lineage, *own),
+        indexes=table.indexes,
+    )
 
 
 @cache
 def metadata(dataset: Dataset) -> sa.MetaData:
-    """Return the SQLAlchemy schema of all tables of one dataset."""
+    """Return the SQLAlchemy schema of what the database keeps of one dataset."""
     schema = sa.MetaData()
-    partitioned = partitioned_tables()
-    for table in all_tables():
-        _sql_table(table, dataset.table_name(table.name), schema, partitioned=table in partitioned)
+    bulk = bulk_tables()
+    for table in bulk:
+        rows = rows_of(table)
+        _sql_table(rows, dataset.table_name(rows.name), schema, partitioned=True)
+    for table in (t for t in STORE_TABLES if t not in bulk):
+        _sql_table(table, dataset.table_name(table.name), schema, partitioned=False)
     return schema
 
 
+@cache
+def views(dataset: Dataset) -> dict[str, sa.schema.CreateView]:
+    """Return the view of each bulk table of a dataset, by its name there."""
+    stored, schema = metadata(dataset).tables, sa.MetaData()
+    lineage = stored[dataset.table_name(LINEAGE.name)]
+    found = {}
+    for table in bulk_tables():
+        rows = stored[dataset.table_name(f"{table.name}_rows")]
+        joined = rows.join(
+            lineage,
+            sa.and_(
+                rows.c.slice == lineage.c.slice, rows.c.lineage_number == lineage.c.lineage_number
+            ),
+        )
+        columns = [
+            lineage.c[LINEAGE_COLUMN[c.name]].label(c.name)
+            if c.name in LINEAGE_COLUMN
+            else rows.c[c.name]
+            for c in table.columns
+        ]
+        # Redundant, and the way to the lineage's index, for whoever names the week.
+        of_table = lineage.c.table_name == sa.literal_column(f"'{table.name}'")
+        query = sa.select(*columns).select_from(joined).where(of_table)
+        name = dataset.table_name(table.name)
+        found[name] = sa.schema.CreateView(query, name, metadata=schema)
+    return found
+
+
 def sql_table(name: str, dataset: Dataset) -> sa.Table:
-    """Return one table of a dataset, given its plain name."""
-    return metadata(dataset).tables[dataset.table_name(name)]
+    """Return one table of a dataset to read from, given its plain name."""
+    name = dataset.table_name(name)
+    view = views(dataset).get(name)
+    return metadata(dataset).tables[name] if view is None else view.table
+
+
+def rows_table(name: str, dataset: Dataset) -> sa.Table:
+    """Return the rows of a bulk table, to write to, given its plain name."""
+    return metadata(dataset).tables[dataset.table_name(f"{name}_rows")]
 
 
 def _sql_table(table: Table, name: str, schema: sa.MetaData, *, partitioned: bool) -> None:
     options: dict[str, Any] = {}
     if partitioned:
-        options["postgresql_partition_by"] = "RANGE (week_ending)"
+        options["postgresql_partition_by"] = "RANGE (slice)"
     if table is not EVENTS:  # its number counts up by itself, which needs SQLite's rowid
         options["sqlite_with_rowid"] = False
     sa.Table(
         name,
         schema,
-        *(_sql_column(table, column.name) for column in table.columns),
+        *(_sql_column(table, column) for column in table.columns),
         sa.PrimaryKeyConstraint(*table.key, name=f"pk_{name}"),
         *(sa.Index(f"ix_{name}_{'_'.join(names)}", *names) for names in table.indexes),
         **options,
     )
 
 
-def _sql_column(table: Table, name: str) -> sa.Column[Any]:
-    column = table.column(name)
+def _sql_column(table: Table, column: Column) -> sa.Column[Any]:
     sql_type = SQL_TYPES[column.type]
-    if table is EVENTS and name in table.key:
+    if table is EVENTS and column.name in table.key:
         sql_type = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-    return sa.Column(name, sql_type, nullable=column.nullable)
+    if column.name in LINEAGE.key:  # in every row: four bytes rather than eight
+        sql_type = sa.Integer()
+    return sa.Column(column.name, sql_type, nullable=column.nullable)

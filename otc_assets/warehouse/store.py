@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
@@ -19,14 +20,21 @@ from otc_assets.calculations import output_tables
 from otc_assets.domain.datasets import ATS, Dataset
 from otc_assets.domain.quality import QualityCheckResult
 from otc_assets.domain.revisions import Revision
-from otc_assets.domain.tables import STORE_TABLES, Table
+from otc_assets.domain.tables import (
+    LINEAGE_COLUMN,
+    STORE_TABLES,
+    ColumnType,
+    Table,
+)
 from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import WeekKey
-from otc_assets.warehouse.bulk import Constant, insert_frame, select_frame
+from otc_assets.warehouse.bulk import as_series, insert_frame, select_frame
 from otc_assets.warehouse.cache import FrameCache
 from otc_assets.warehouse.engine import create_engine, write_transaction
 from otc_assets.warehouse.migrate import ensure_partitions, migrate
-from otc_assets.warehouse.schema import sql_table
+from otc_assets.warehouse.schema import rows_of, rows_table, sql_table
+
+Constant = str | int | date | datetime | None
 
 
 @dataclass(frozen=True)
@@ -102,22 +110,57 @@ class SliceReader:
             equal: further columns, and the value that each must have.
 
         """
-        table, target = table_named(name), self.sql_table(name)
+        table = table_named(name)
         names = columns or [c.name for c in table.columns if c.name not in ("week_ending", "tier")]
-        where = [_of(target, week), *(target.c[c] == value for c, value in equal.items())]
+        lineage = self._lineage(name, week, **equal)
         if not fresh:
-            newest_write = sa.select(target.c.batch_id).where(*where).limit(1)
-            batch_id = self.connection.execute(newest_write).scalar_one_or_none()
-            cached = self._cache.get((name, week, frozenset(equal.items())), batch_id)
+            newest_write = lineage[0]["batch_id"] if lineage else None
+            cached = self._cache.get((name, week, frozenset(equal.items())), newest_write)
             if cached is not None and set(names) <= set(cached):
                 return cached[list(names)]
-        return select_frame(self.connection, table, target, names, *where, order_by=table.key)
+        return self._stored(table, week, names, lineage)
+
+    def _stored(
+        self, table: Table, week: WeekKey, names: Sequence[str], lineage: list[dict[str, Any]]
+    ) -> pd.DataFrame:
+        rows, target = rows_of(table), rows_table(table.name, self.dataset)
+        numbers = [record["lineage_number"] for record in lineage]
+        several = len(lineage) > 1
+        key = [name for name in table.key if name not in ("week_ending", "tier")]
+        wanted = [*names, *(set(key) - set(names))] if several else list(names)
+        own = [name for name in wanted if name not in LINEAGE_COLUMN]
+        found = select_frame(
+            self.connection,
+            rows,
+            target,
+            ["lineage_number", *own],
+            target.c.slice == week.number,
+            target.c.lineage_number.in_(numbers),
+            order_by=rows.key,
+        )
+        of_row = np.searchsorted(numbers, found["lineage_number"])
+        for name in (name for name in wanted if name in LINEAGE_COLUMN):
+            values = [record[LINEAGE_COLUMN[name]] for record in lineage]
+            shared = as_series(values, table.column(name).type)
+            found[name] = shared.take(of_row).reset_index(drop=True)
+        if several:
+            found = found.sort_values(key, ignore_index=True)
+        return found[list(names)]
+
+    def _lineage(self, name: str, week: WeekKey, **equal: Any) -> list[dict[str, Any]]:
+        """Return the lineage of a slice's rows in a table, in the order of their numbers."""
+        target = self.sql_table("lineage")
+        query = sa.select(target).where(
+            target.c.slice == week.number,
+            target.c.table_name == name,
+            *(target.c[column] == value for column, value in equal.items()),
+        )
+        rows = self.connection.execute(query.order_by(target.c.lineage_number))
+        return [dict(row) for row in rows.mappings()]
 
     def count(self, name: str, week: WeekKey) -> int:
         """Return the number of rows of one slice."""
-        target = self.sql_table(name)
-        query = sa.select(sa.func.count()).select_from(target).where(_of(target, week))
-        return self.connection.execute(query).scalar_one()
+        return sum(record["row_count"] for record in self._lineage(name, week))
 
     def records(self, name: str, week: WeekKey) -> list[dict[str, Any]]:
         """Return the few rows that a slice has in a store table, as dicts, in key order."""
@@ -211,21 +254,74 @@ class SliceWriter(SliceReader):
         **scope: Any,
     ) -> None:
         """Replace the slice's rows in a table (those with the values of ``scope``) by a frame."""
-        table, target = table_named(name), self.sql_table(name)
-        where = [_of(target, self.week), *(target.c[c] == value for c, value in scope.items())]
-        self.connection.execute(sa.delete(target).where(*where))
-        moment = next(c for c in ("computed_at", "ingested_at", "checked_at") if c in target.c)
-        values = {**self._slice(), **self.batch.columns(moment), **constants}
-        insert_frame(self.connection, table, target, frame, values)
+        table, target = table_named(name), rows_table(name, self.dataset)
+        self._remove(name, **scope)
+        numbers = self._save_lineage(table, frame, constants)
+        own = frame.assign(slice=self.week.number, lineage_number=numbers)
+        insert_frame(self.connection, rows_of(table), target, own)
         rows = (name, self.week, frozenset(scope.items()))
         self._cache.put(rows, table, self.batch.batch_id, frame)
 
+    def _remove(self, name: str, **scope: Any) -> None:
+        numbers = [record["lineage_number"] for record in self._lineage(name, self.week, **scope)]
+        for target in (rows_table(name, self.dataset), self.sql_table("lineage")):
+            mine = sa.and_(target.c.slice == self.week.number, target.c.lineage_number.in_(numbers))
+            self.connection.execute(sa.delete(target).where(mine))
+
+    def _save_lineage(
+        self, table: Table, frame: pd.DataFrame, constants: Mapping[str, Constant]
+    ) -> "int | pd.Series[int]":
+        """Insert the lineage that the rows of a frame have, and return its number of each row.
+
+        Raises:
+            ValueError: a column of the table is neither in the frame nor among the constants.
+
+        """
+        mine = [column for column in table.columns if column.name in LINEAGE_COLUMN]
+        varying = [column for column in mine if column.name in frame]
+        moment = next(c.name for c in mine if LINEAGE_COLUMN[c.name] == "written_at")
+        shared = {*constants, *self._slice(), *self.batch.columns(moment)} & {*LINEAGE_COLUMN}
+        if unknown := {column.name for column in table.columns} - {*frame.columns, *shared}:
+            raise ValueError(f"{table.name}: no value for {', '.join(sorted(unknown))}")
+        if frame.empty:
+            return 0
+        target = self.sql_table("lineage")
+        newest = sa.select(sa.func.max(target.c.lineage_number))
+        last = newest.where(target.c.slice == self.week.number)
+        first = (self.connection.execute(last).scalar_one() or 0) + 1
+        own: list[dict[Any, Any]] = [{}]
+        numbers: int | pd.Series[int] = first
+        counts = [len(frame)]
+        if varying:
+            groups = frame.groupby([column.name for column in varying])
+            numbers = groups.ngroup() + first
+            sizes = groups.size()
+            counts = sizes.tolist()
+            own = sizes.index.to_frame().to_dict("records")
+        for number, (values, count) in enumerate(zip(own, counts, strict=True), start=first):
+            values |= {
+                column.name: date.fromisoformat(values[column.name])
+                for column in varying
+                if column.type is ColumnType.DATE and isinstance(values[column.name], str)
+            }
+            record = {
+                "slice": self.week.number,
+                "lineage_number": number,
+                "table_name": table.name,
+                "row_count": count,
+                **constants,
+                **values,
+            }
+            self.insert_record("lineage", record, "written_at")
+        return numbers
+
     def forget_revision(self, number: int) -> None:
         """Delete a revision of the slice, if there is one of that number; the archive keeps it."""
-        for name in ("raw", "rejects", "revisions"):
-            target = self.sql_table(name)
-            mine = sa.and_(_of(target, self.week), target.c.source_revision == number)
-            self.connection.execute(sa.delete(target).where(mine))
+        for name in ("raw", "rejects"):
+            self._remove(name, source_revision=number)
+        target = self.sql_table("revisions")
+        mine = sa.and_(_of(target, self.week), target.c.source_revision == number)
+        self.connection.execute(sa.delete(target).where(mine))
 
     def save_dead_letter(self, error: str, archive_key: str | None) -> None:
         """Record that the slice could not be taken in, once more."""

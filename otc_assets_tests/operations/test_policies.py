@@ -318,8 +318,8 @@ def test_force_writes_rows_again_under_the_number_that_they_have(each_desk: Desk
     corrected(each_desk, VERSIONED)
     before = each_desk.content()
     with write_transaction(each_desk.warehouse.engine, "a tamperer") as connection:
-        connection.exec_driver_sql("UPDATE raw SET share_volume = 1000 WHERE symbol = 'AAA'")
-        connection.exec_driver_sql("DELETE FROM raw WHERE symbol = 'BBB'")
+        connection.exec_driver_sql("UPDATE raw_rows SET share_volume = 1000 WHERE symbol = 'AAA'")
+        connection.exec_driver_sql("DELETE FROM raw_rows WHERE symbol = 'BBB'")
     assert each_desk.take(VERSIONED, force=True) == [(UPDATED, 1, 2), (UPDATED, 2, 2)]
     assert each_desk.content() == before
 

@@ -188,7 +188,7 @@ def test_a_blocked_table_stops_what_reads_it(warehouse: Warehouse, tmp_path: Pat
     run(warehouse, FIXTURES, tmp_path, week)
     before = table(warehouse, "symbol_summary", week[0])
     with write_transaction(warehouse.engine, "a tamperer") as connection:
-        connection.exec_driver_sql("UPDATE raw SET share_volume = -5 WHERE line_number = 2")
+        connection.exec_driver_sql("UPDATE raw_rows SET share_volume = -5 WHERE line_number = 2")
     outcomes = run(Warehouse(warehouse.url), FIXTURES, tmp_path, week)  # as another process does
     left = {o.table: o.reason for o in outcomes if not o.written}
     assert "no_negative_volumes does not hold" in str(left["venue_volume"])

@@ -208,7 +208,7 @@ def test_a_check_sees_rows_that_were_changed_behind_its_back(tmp_path: Path):
     station = Station(tmp_path)
     assert station.run(partition_key="OTC|2025-05-09").success
     with write_transaction(station.warehouse.engine, "a tamperer") as connection:
-        connection.exec_driver_sql("UPDATE symbol_summary SET total_volume = total_volume + 1")
+        connection.exec_driver_sql("UPDATE symbol_summary_rows SET total_volume = total_volume + 1")
     check = dg.AssetCheckKey(dg.AssetKey("symbol_summary"), "rows_are_sound")
     result = station.job.get_subset(
         asset_check_selection={check}, asset_selection=set()

@@ -62,7 +62,7 @@ def test_what_was_just_written_is_not_read_again(warehouse: Warehouse, monkeypat
     seen = reads(monkeypatch)
     write(warehouse, rows(100))
     assert (shares(warehouse), seen) == ([100], [])
-    assert (shares(warehouse, fresh=True), seen) == ([100], ["venue_volume"])
+    assert (shares(warehouse, fresh=True), seen) == ([100], ["venue_volume_rows"])
 
 
 def test_the_write_of_another_process_is_seen(warehouse: Warehouse):
@@ -89,7 +89,7 @@ def test_a_quantity_that_sqlite_rounds_is_read_back(sqlite_warehouse: Warehouse,
     seen = reads(monkeypatch)
     write(sqlite_warehouse, rows(2**34 + 0.1))
     shares(sqlite_warehouse)
-    assert seen == ["venue_volume"]
+    assert seen == ["venue_volume_rows"]
 
 
 def test_the_oldest_frames_make_room(warehouse: Warehouse, monkeypatch):
@@ -98,18 +98,17 @@ def test_the_oldest_frames_make_room(warehouse: Warehouse, monkeypatch):
     seen = reads(monkeypatch)
     monkeypatch.setattr(cache, "MAX_BYTES", 1)
     write(warehouse, rows(100))
-    assert (shares(warehouse), seen) == ([100], ["venue_volume"])
+    assert (shares(warehouse), seen) == ([100], ["venue_volume_rows"])
 
 
 def test_two_revisions_of_one_write_are_told_apart(warehouse: Warehouse):
     """A folder may hold a week and its correction, and both are taken in at once."""
     with warehouse.write(WEEK, RunIds("a-run", "a-run")) as writer:
         for revision in (1, 2):
-            revised = rows(100 * revision).assign(line_number=2)
-            lineage = dict.fromkeys(
-                ("issue_name", "venue_name", "product_type", "firm_crd", "last_reported_date")
-            )
-            lineage |= {"source_revision": revision, "content_hash": b"x" * 16, "source": "files"}
+            nothing = ("issue_name", "venue_name", "product_type", "firm_crd", "last_reported_date")
+            own = {**dict.fromkeys(nothing), "line_number": 2, "content_hash": [b"x" * 16]}
+            revised = rows(100 * revision).assign(**own)
+            lineage = {"source_revision": revision, "source": "files"}
             lineage |= {"source_file": "a.csv", "source_sha256": "0" * 64}
             lineage |= {"publication_date": TODAY, "revision_date": TODAY}
             writer.replace("raw", revised, lineage, source_revision=revision)

@@ -11,9 +11,11 @@ from alembic.migration import MigrationContext
 from otc_assets.calculations import output_tables
 from otc_assets.domain.datasets import ATS, DATASETS, Dataset
 from otc_assets.domain.tables import RAW, STORE_TABLES
+from otc_assets.domain.tiers import Tier
+from otc_assets.domain.weeks import WeekKey
 from otc_assets.warehouse.engine import create_engine
-from otc_assets.warehouse.migrate import downgrade, ensure_partitions, migrate
-from otc_assets.warehouse.schema import metadata, partitioned_tables
+from otc_assets.warehouse.migrate import downgrade, migrate
+from otc_assets.warehouse.schema import bulk_tables, metadata, sql_table, views
 from otc_assets.warehouse.store import Warehouse
 
 each_dataset = pytest.mark.parametrize("dataset", DATASETS, ids=lambda dataset: dataset.name)
@@ -32,9 +34,13 @@ def test_first_use_creates_every_table(database_url: str, dataset: Dataset):
 
 def test_the_tables_of_the_datasets_are_the_same_under_other_names():
     plain = {table.name for table in (*STORE_TABLES, *output_tables())}
-    assert set(metadata(ATS).tables) == plain
+    bulk = {table.name for table in bulk_tables()}
+    stored = plain - bulk | {f"{name}_rows" for name in bulk}
+    assert set(metadata(ATS).tables) == stored
+    assert set(views(ATS)) == bulk
     for dataset in DATASETS[1:]:
-        assert set(metadata(dataset).tables) == {f"{dataset.prefix}_{name}" for name in plain}
+        assert set(metadata(dataset).tables) == {f"{dataset.prefix}_{name}" for name in stored}
+        assert set(views(dataset)) == {f"{dataset.prefix}_{name}" for name in bulk}
 
 
 def test_migrations_alone_give_the_described_schema(database_url: str):
@@ -44,7 +50,11 @@ def test_migrations_alone_give_the_described_schema(database_url: str):
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         differences = compare_metadata(context, [metadata(dataset) for dataset in DATASETS])
     # from the description, if it is new
-    created = {dataset.table_name(table.name) for dataset in DATASETS for table in output_tables()}
+    created = {
+        dataset.table_name(f"{table.name}_rows")
+        for dataset in DATASETS
+        for table in output_tables()
+    }
     assert [d for d in differences if d[0] != "add_table" or d[1].name not in created] == []
     engine.dispose()
 
@@ -57,26 +67,86 @@ def test_down_to_nothing_and_up_again(warehouse: Warehouse):
         assert set(metadata(dataset).tables) <= tables(warehouse.engine)
 
 
+WEEK_ENDING, AT = date(2025, 12, 26), datetime(2026, 1, 27, 12, tzinfo=UTC)
+VALUES = {
+    sa.Text: "text",
+    sa.Date: WEEK_ENDING,
+    sa.BigInteger: 2,
+    sa.Numeric: 1.5,
+    sa.Double: 2.5,
+    sa.LargeBinary: b"h" * 16,
+    sa.Boolean: True,
+    sa.DateTime: AT,
+}
+
+
+def one_row(engine: sa.Engine, name: str, **differs: object) -> None:
+    """Insert a row with any value of the right type in each column."""
+    target = sa.Table(name, sa.MetaData(), autoload_with=engine)
+    row = {
+        column.name: next(v for kind, v in VALUES.items() if isinstance(column.type, kind))
+        for column in target.columns
+    }
+    with engine.begin() as connection:
+        connection.execute(target.insert().values({**row, "tier": "OTC", **differs}))
+
+
+def old_partitions(engine: sa.Engine, *names: str) -> None:
+    if engine.dialect.name == "postgresql":
+        with engine.begin() as connection:
+            for name in names:
+                connection.exec_driver_sql(
+                    f"CREATE TABLE {name}_y2025 PARTITION OF {name} "
+                    "FOR VALUES FROM ('2025-01-01') TO ('2026-01-01')"
+                )
+
+
+def all_rows(engine: sa.Engine, name: str) -> list[dict[str, object]]:
+    with engine.connect() as connection:
+        rows = connection.execute(sa.select(sql_table(name, ATS))).mappings()
+        return sorted((dict(row) for row in rows), key=repr)
+
+
 def test_the_rows_of_the_first_version_stay_and_lack_what_it_did_not_know(database_url: str):
     engine = create_engine(database_url)
     migrate(engine, ATS, "0001")
-    week_ending, at = date(2025, 12, 26), datetime(2026, 1, 27, 12, tzinfo=UTC)
-    if engine.dialect.name == "postgresql":
-        ensure_partitions(engine, ATS, week_ending)
+    old_partitions(engine, "raw")
     new = ("notional", "firm_crd", "last_reported_date")
-    with engine.begin() as connection:
-        raw = sa.Table("raw", sa.MetaData(), autoload_with=connection)
-        assert {c.name for c in raw.columns} == {c.name for c in RAW.columns} - set(new)
-        text = {c.name: "text" for c in raw.columns if isinstance(c.type, sa.Text)}
-        days = dict.fromkeys(("week_ending", "publication_date", "revision_date"), week_ending)
-        counts = dict.fromkeys(("source_revision", "line_number", "trade_count"), 2)
-        row = {**text, **days, **counts, "share_volume": 1.5, "content_hash": b"h" * 16}
-        connection.execute(raw.insert().values(**row, ingested_at=at))
+    raw = sa.Table("raw", sa.MetaData(), autoload_with=engine)
+    assert {c.name for c in raw.columns} == {c.name for c in RAW.columns} - set(new)
+    one_row(engine, "raw")
     migrate(engine)
-    with engine.connect() as connection:
-        (kept,) = connection.execute(sa.select(metadata(ATS).tables["raw"])).mappings()
+    (kept,) = all_rows(engine, "raw")
     assert {name: kept[name] for name in new} == dict.fromkeys(new)
     assert (kept["symbol"], kept["trade_count"], kept["share_volume"]) == ("text", 2, 1.5)
+    engine.dispose()
+
+
+def test_rows_and_their_lineage_part_and_come_together_again(database_url: str):
+    """Rows of the second version, of several writes, days and versions, lose nothing."""
+    engine = create_engine(database_url)
+    migrate(engine, ATS, "0002")
+    bulk = [table.name for table in bulk_tables()]
+    old_partitions(engine, *(name for name in bulk if name != "rejects"))
+    for name in bulk:
+        one_row(engine, name)
+        one_row(engine, name, tier="NMS Tier 1", batch_id="another")
+    one_row(engine, "raw", line_number=3)
+    one_row(engine, "raw", source_revision=3, batch_id="a correction", revision_date=AT.date())
+    one_row(engine, "concentration", calc_version="v2")
+    one_row(engine, "research_snapshot", as_of_date=AT.date(), source_revision=3)
+    before = {name: all_rows(engine, name) for name in bulk}
+    several = {"raw": 4, "concentration": 3, "research_snapshot": 3}
+    assert {n: len(rows) for n, rows in before.items()} == dict.fromkeys(bulk, 2) | several
+    migrate(engine)
+    assert {name: all_rows(engine, name) for name in bulk} == before
+    with Warehouse(database_url).read() as reader:
+        (stored,) = reader.records("lineage", WeekKey(Tier.NMS_TIER_1, WEEK_ENDING))[:1]
+        frame = reader.frame("raw", WeekKey(Tier.OTC, WEEK_ENDING), source_revision=2)
+    assert stored["slice"] == WeekKey(Tier.NMS_TIER_1, WEEK_ENDING).number
+    assert frame["line_number"].tolist() == [2, 3]
+    downgrade(engine, "0002")
+    assert {name: all_rows(engine, name) for name in bulk} == before
     engine.dispose()
 
 
@@ -109,9 +179,11 @@ def test_a_new_calculation_gets_its_table_without_a_migration(
 ):
     name = dataset.table_name("liquidity_score")
     with warehouse.engine.begin() as connection:
-        connection.exec_driver_sql(f"DROP TABLE {name}")
+        connection.exec_driver_sql(f"DROP VIEW {name}")
+        connection.exec_driver_sql(f"DROP TABLE {name}_rows")
     migrate(warehouse.engine, dataset)
-    assert name in tables(warehouse.engine)
+    assert f"{name}_rows" in tables(warehouse.engine)
+    assert name in sa.inspect(warehouse.engine).get_view_names()
 
 
 @each_dataset
@@ -120,7 +192,7 @@ def test_sqlite_tables_have_no_rowid_and_a_write_ahead_log(
 ):
     with sqlite_warehouse.engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar_one() == "wal"
-        name = dataset.table_name("venue_volume")
+        name = dataset.table_name("venue_volume_rows")
         ddl = connection.exec_driver_sql(
             f"SELECT sql FROM sqlite_master WHERE name = '{name}'"
         ).scalar_one()
@@ -135,7 +207,9 @@ def test_postgres_tables_are_partitioned_in_schema_otc(postgres_url: str):
             "WHERE relkind = 'p' AND nspname = 'otc'"
         ).scalars()
         assert sorted(found) == sorted(
-            dataset.table_name(table.name) for dataset in DATASETS for table in partitioned_tables()
+            dataset.table_name(f"{table.name}_rows")
+            for dataset in DATASETS
+            for table in bulk_tables()
         )
     for engine in engines:
         engine.dispose()
