@@ -1,13 +1,14 @@
 # The two commands are `make demo` and `make test`; both set everything up by themselves.
 PYTHON ?= python3
 BIN := .venv/bin
-export DAGSTER_HOME := $(CURDIR)
+# Dagster's own storage: SQLite under .otc, or PostgreSQL where DAGSTER_POSTGRES_URL names a database.
+export DAGSTER_HOME := $(CURDIR)$(if $(DAGSTER_POSTGRES_URL),/deploy)
 
 ALL_FIXTURES := NMS Tier 1|2025-05-02...OTC|2025-07-04
 # The demo stays what it is, whatever the shell has set for real data.
 DEMO_SETTINGS := OTC_DATABASE_URL= OTC_SOURCE= OTC_SOURCE_URL= OTC_ARCHIVE_URL=
 
-.PHONY: demo ui test lint check format bench docs fixtures migration clean
+.PHONY: demo ui test lint check format bench bench-full docs fixtures migration clean
 
 demo: .venv/installed ## every asset over the fixture weeks, from the command line
 	@mkdir -p .otc
@@ -38,6 +39,13 @@ bench: .venv/installed ## speed beside a baseline: a few minutes
 	$(BIN)/python -m benchmarks.p1_p2_one_week
 	$(BIN)/python -m benchmarks.p3_p4_bulk_write
 	$(BIN)/python -m benchmarks.p7_disk
+	$(BIN)/python -m benchmarks.p8_orchestration --weeks 20
+	$(BIN)/python -m benchmarks.p10_command
+
+bench-full: bench ## the same over a year and over all history: about an hour
+	$(BIN)/python -m benchmarks.p5_a_year
+	$(BIN)/python -m benchmarks.p6_memory
+	$(BIN)/python -m benchmarks.p8_orchestration
 
 docs: .venv/installed ## write the generated pages anew
 	$(BIN)/python -m otc_assets.operations.document

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-TURNS = 4
+TURNS = 8
 
 
 def cpu_seconds(work: Callable[[int], object], turn: int) -> float:

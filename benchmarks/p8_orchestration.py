@@ -1,0 +1,103 @@
+"""P8: Dagster's own cost of a range over all assets and checks, work stubbed, on PostgreSQL.
+
+By default all history, 1,812 slices; ``--weeks`` takes fewer. ``--home`` keeps the instance's
+``dagster.yaml`` and leaves the server running until Enter, so that the UI can be looked at.
+"""
+
+import argparse
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import dagster as dg
+import pandas as pd
+import sqlalchemy as sa
+
+from benchmarks.command import ROOT
+from benchmarks.server import postgres
+from otc_assets.assets.partitions import partition_key_of
+from otc_assets.definitions import build_defs
+from otc_assets.domain.datasets import ATS
+from otc_assets.domain.quality import QualityCheckResult, Severity, SliceStatus
+from otc_assets.domain.tables import Table
+from otc_assets.domain.tiers import Tier
+from otc_assets.domain.weeks import FIRST_WEEK_ENDING, WeekKey
+from otc_assets.operations.outcome import SliceOutcome
+
+WEEKS = 604
+BAR_MS = 5.0
+
+
+def main() -> None:
+    """Run the range, count its events, and print the time of one."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--weeks", type=int, default=WEEKS)
+    parser.add_argument("--home", type=Path)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary, postgres() as server:
+        home = arguments.home or Path(temporary)
+        home.mkdir(parents=True, exist_ok=True)
+        url = server.database("dagster", "psycopg2")
+        os.environ["DAGSTER_POSTGRES_URL"] = url
+        (home / "dagster.yaml").write_text((ROOT / "deploy" / "dagster.yaml").read_text())
+        with dg.DagsterInstance.from_config(str(home)) as instance:
+            run_id, seconds = _run(instance, arguments.weeks)
+        engine = sa.create_engine(url)
+        with engine.connect() as connection:
+            query = sa.text("SELECT count(*) FROM event_logs WHERE run_id = :run")
+            events = connection.execute(query, {"run": run_id}).scalar_one()
+        engine.dispose()
+        ms = 1000 * seconds / events
+        print(
+            f"P8 {3 * arguments.weeks:,} slices x 8 assets and their checks: {events:,} events, "
+            f"{seconds:.0f} s, {ms:.2f} ms an event, bar {BAR_MS} ms "
+            f"({'holds' if ms <= BAR_MS else 'MISSED'})"
+        )
+        if arguments.home:
+            input(f"DAGSTER_POSTGRES_URL={url} DAGSTER_HOME={home}; Enter ends it")
+
+
+def _run(instance: dg.DagsterInstance, weeks: int) -> tuple[str, float]:
+    defs = build_defs([ATS])
+    job = defs.resolve_implicit_global_asset_job_def()
+    first = WeekKey(Tier.NMS_TIER_1, FIRST_WEEK_ENDING)
+    last = WeekKey(Tier.OTC, first.shifted(weeks - 1).week_ending)
+    tags = {
+        "dagster/asset_partition_range_start": partition_key_of(first),
+        "dagster/asset_partition_range_end": partition_key_of(last),
+    }
+    assets = "otc_assets.assets.factory"
+    checks = "otc_assets.checks.factory"
+    with (
+        mock.patch(f"{assets}.ingest", _ingest),
+        mock.patch(f"{assets}.derive", _derive),
+        mock.patch(f"{assets}.later_weeks", return_value=[]),
+        mock.patch(f"{checks}.judge", _judge),
+        mock.patch(f"{checks}.refreshed", return_value=[]),
+        mock.patch.dict(os.environ, {"OTC_SOURCE": "files", "OTC_SOURCE_URL": "memory://none"}),
+    ):
+        started = time.perf_counter()
+        result = job.execute_in_process(instance=instance, tags=tags)
+        return result.run_id, time.perf_counter() - started
+
+
+def _ingest(_warehouse: Any, _archive: Any, _index: Any, week: WeekKey, *_: Any) -> SliceOutcome:
+    return SliceOutcome(week, "raw", SliceStatus.LOADED, pd.DataFrame({"symbol": ["ABCD"]}))
+
+
+def _derive(_warehouse: Any, name: str, week: WeekKey, *_: Any) -> SliceOutcome:
+    return SliceOutcome(week, name, SliceStatus.LOADED, pd.DataFrame({"symbol": ["ABCD"]}))
+
+
+def _judge(_warehouse: Any, table: Table, rules: Any, *_: Any) -> list[QualityCheckResult]:
+    return [
+        QualityCheckResult(rule.name, True, Severity.INFO, False, {"rows": 70_730})
+        for rule in rules
+    ]
+
+
+if __name__ == "__main__":
+    main()
