@@ -4,6 +4,9 @@ BIN := .venv/bin
 # Dagster's own storage: SQLite under .otc, or PostgreSQL where DAGSTER_POSTGRES_URL names a database.
 export DAGSTER_HOME := $(CURDIR)$(if $(DAGSTER_POSTGRES_URL),/deploy)
 
+# Materializations of a range are stored by the thousand, not one by one.
+export DAGSTER_EVENT_BATCH_SIZE ?= 1000
+
 ALL_FIXTURES := NMS Tier 1|2025-05-02...OTC|2025-07-04
 # The demo stays what it is, whatever the shell has set for real data.
 DEMO_SETTINGS := OTC_DATABASE_URL= OTC_SOURCE= OTC_SOURCE_URL= OTC_ARCHIVE_URL=

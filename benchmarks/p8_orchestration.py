@@ -42,8 +42,13 @@ def main() -> None:
         home.mkdir(parents=True, exist_ok=True)
         url = server.database("dagster", "psycopg2")
         os.environ["DAGSTER_POSTGRES_URL"] = url
+        os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "1000")  # as the Makefile does
         (home / "dagster.yaml").write_text((ROOT / "deploy" / "dagster.yaml").read_text())
-        with dg.DagsterInstance.from_config(str(home)) as instance:
+        source = {"OTC_SOURCE": "files", "OTC_SOURCE_URL": temporary}
+        with (
+            mock.patch.dict(os.environ, source),
+            dg.DagsterInstance.from_config(str(home)) as instance,
+        ):
             run_id, seconds = _run(instance, arguments.weeks)
         engine = sa.create_engine(url)
         with engine.connect() as connection:
@@ -77,7 +82,6 @@ def _run(instance: dg.DagsterInstance, weeks: int) -> tuple[str, float]:
         mock.patch(f"{assets}.later_weeks", return_value=[]),
         mock.patch(f"{checks}.judge", _judge),
         mock.patch(f"{checks}.refreshed", return_value=[]),
-        mock.patch.dict(os.environ, {"OTC_SOURCE": "files", "OTC_SOURCE_URL": "memory://none"}),
     ):
         started = time.perf_counter()
         result = job.execute_in_process(instance=instance, tags=tags)
