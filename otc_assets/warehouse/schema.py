@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from otc_assets.calculations import output_tables
+from otc_assets.calculations.research_snapshot import research_snapshot
 from otc_assets.domain.datasets import Dataset
 from otc_assets.domain.tables import (
     EVENTS,
@@ -76,7 +77,7 @@ def metadata(dataset: Dataset) -> sa.MetaData:
 
 @cache
 def views(dataset: Dataset) -> dict[str, sa.schema.CreateView]:
-    """Return the view of each bulk table of a dataset, by its name there."""
+    """Return the views of a dataset by name: one of each bulk table, and research_latest."""
     stored, schema = metadata(dataset).tables, sa.MetaData()
     lineage = stored[dataset.table_name(LINEAGE.name)]
     found = {}
@@ -99,7 +100,22 @@ def views(dataset: Dataset) -> dict[str, sa.schema.CreateView]:
         query = sa.select(*columns).select_from(joined).where(of_table)
         name = dataset.table_name(table.name)
         found[name] = sa.schema.CreateView(query, name, metadata=schema)
+        if table is research_snapshot.table:
+            latest = dataset.table_name("research_latest")
+            found[latest] = sa.schema.CreateView(_newest(query), latest, metadata=schema)
     return found
+
+
+def _newest(snapshot: sa.Select[Any]) -> sa.Select[Any]:
+    """Return what is known now: of each symbol in a week the newest row, unless it was removed."""
+    rows = snapshot.subquery()
+    newest = sa.func.row_number().over(
+        partition_by=[rows.c.week_ending, rows.c.tier, rows.c.symbol],
+        order_by=rows.c.as_of_date.desc(),
+    )
+    ranked = sa.select(*rows.c, newest.label("newest")).subquery()
+    known = sa.select(*(ranked.c[column.name] for column in rows.c))
+    return known.where(ranked.c.newest == sa.literal_column("1"), sa.not_(ranked.c.is_removed))
 
 
 def sql_table(name: str, dataset: Dataset) -> sa.Table:

@@ -421,6 +421,10 @@ class Warehouse:
         migrate(engine, self.dataset)
         return engine
 
+    def sql_table(self, name: str) -> sa.Table:
+        """Return a table of the dataset, given its plain name."""
+        return sql_table(name, self.dataset)
+
     @contextmanager
     def read(self) -> Iterator[SliceReader]:
         """Open a transaction that only reads."""

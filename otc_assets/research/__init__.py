@@ -1,0 +1,12 @@
+"""What a researcher asks: what was known of a symbol on a day, and what has changed since.
+
+    >>> from otc_assets.research import as_of
+    >>> as_of("2025-01-15", symbols="AAPL")
+
+Belongs here: answers as frames, features, the page for researchers. Does not belong here: how a
+slice is written. May import what stands below it, never Dagster.
+"""
+
+from otc_assets.research.knowledge import as_of, history, latest
+
+__all__ = ["as_of", "history", "latest"]
