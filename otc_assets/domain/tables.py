@@ -327,7 +327,7 @@ LINEAGE = Table(
         *RUN,
         Column("written_at", ColumnType.TIMESTAMP, "When we stored or computed them."),
     ),
-    indexes=(("table_name", "week_ending", "tier"),),
+    indexes=(("week_ending", "tier"),),
 )
 LINEAGE_COLUMN = {c.name: c.name for c in LINEAGE.columns} | {
     INGESTED_AT.name: "written_at",

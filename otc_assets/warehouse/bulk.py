@@ -7,16 +7,18 @@ import io
 import json
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
+from decimal import Decimal
 from itertools import chain, islice
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import sqlalchemy as sa
 
-from otc_assets.domain.shares import MILLIONTHS, format_shares
+from otc_assets.domain.shares import DECIMALS, MILLIONTHS
 from otc_assets.domain.tables import EXACT, ColumnType, Table
 
 ROWS_A_STATEMENT = 100
@@ -89,7 +91,7 @@ def _copy(
     for column in table.columns:
         name = column.name
         if column.type in EXACT:
-            out[name] = pa.array(_decimal_text(frame[name]), from_pandas=True)
+            out[name] = _decimal_text(frame[name])
         elif column.type is ColumnType.HASH:
             out[name] = pa.array([rf"\x{value.hex()}" for value in frame[name]])
         elif column.type is ColumnType.COUNT and frame[name].dtype.kind == "f":
@@ -111,10 +113,11 @@ def _copy(
         copy.write(buffer.getvalue())
 
 
-def _decimal_text(values: "pd.Series[Any]") -> Any:
-    if values.notna().all() and (values % MILLIONTHS == 0).all():
-        return values // MILLIONTHS
-    return [None if pd.isna(v) else format_shares(v) for v in values]
+def _decimal_text(values: "pd.Series[Any]") -> pa.Array:
+    """Return quantities in millionths as exact decimals, without zeros at their ends."""
+    millionths = pa.array(values, pa.int64(), from_pandas=True).cast(pa.decimal128(19, 0))
+    exact = pc.multiply(millionths, pa.scalar(Decimal(1) / MILLIONTHS, pa.decimal128(7, DECIMALS)))
+    return pc.utf8_rtrim(pc.utf8_rtrim(exact.cast(pa.string()), "0"), ".")
 
 
 def select_frame(
@@ -153,8 +156,7 @@ def as_series(values: Sequence[Any], kind: ColumnType, *, exact: bool = True) ->
     if kind in EXACT and not exact:
         return _millionths(values)
     if kind in (ColumnType.COUNT, *EXACT):
-        missing = any(value is None for value in values)
-        return pd.Series(values, dtype="Int64" if missing else "int64")
+        return pd.Series(values, dtype="Int64" if None in values else "int64")
     if kind is ColumnType.NUMBER:
         return pd.Series(values, dtype="float64")
     if kind is ColumnType.FLAG:
@@ -181,7 +183,7 @@ def _millionths(values: Sequence[Any]) -> "pd.Series[Any]":
     Exact for whole numbers, and for six decimals below 2**33 (8.59e9) shares: from there on the
     doubles lie more than a millionth apart.
     """
-    if any(value is None for value in values):
+    if None in values:
         return pd.Series(
             [None if v is None else round(v * MILLIONTHS) for v in values], dtype="Int64"
         )

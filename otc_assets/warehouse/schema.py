@@ -95,9 +95,7 @@ def views(dataset: Dataset) -> dict[str, sa.schema.CreateView]:
             else rows.c[c.name]
             for c in table.columns
         ]
-        # Redundant, and the way to the lineage's index, for whoever names the week.
-        of_table = lineage.c.table_name == sa.literal_column(f"'{table.name}'")
-        query = sa.select(*columns).select_from(joined).where(of_table)
+        query = sa.select(*columns).select_from(joined)
         name = dataset.table_name(table.name)
         found[name] = sa.schema.CreateView(query, name, metadata=schema)
         if table is research_snapshot.table:

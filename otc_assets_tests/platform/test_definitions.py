@@ -50,6 +50,11 @@ def specs_of(dataset: str) -> dict[str, dg.AssetSpec]:
     return {name.removeprefix(PREFIXES[dataset]): spec for name, spec in mine.items()}
 
 
+def tables_of(dataset: str) -> dict[str, dg.AssetSpec]:
+    """The assets of a dataset's tables, without the files that are made of them."""
+    return {name: spec for name, spec in specs_of(dataset).items() if name != "features"}
+
+
 def test_the_datasets_are_those_that_are_declared():
     assert {dataset.name for dataset in DATASETS} == set(PREFIXES)
     assert {spec.tags["dataset"] for spec in specs().values()} == set(PREFIXES)
@@ -57,7 +62,7 @@ def test_the_datasets_are_those_that_are_declared():
 
 @each_dataset
 def test_there_are_the_eight_assets_and_one_for_each_calculation_that_is_added(dataset: str):
-    assert set(specs_of(dataset)) == EIGHT | {table.name for table in output_tables()}
+    assert set(tables_of(dataset)) == EIGHT | {table.name for table in output_tables()}
 
 
 def test_a_definition_of_one_dataset_has_no_asset_of_another():
@@ -145,9 +150,15 @@ def test_dg_lists_the_same_assets():
     assert all(f'"{prefix}{name}"' in done.stdout for prefix in PREFIXES.values() for name in EIGHT)
 
 
+def test_the_features_are_of_ats_data_and_read_dealers_beside_them():
+    assert "features" not in specs_of("non_ats")
+    read = {dep.asset_key.to_user_string() for dep in specs_of("ats")["features"].deps}
+    assert read == {"research_snapshot", "non_ats/symbol_summary"}
+
+
 @each_dataset
 def test_raw_alone_is_read_from_finra_and_all_else_from_tables_of_its_dataset(dataset: str):
-    ours, sources = specs_of(dataset), {}
+    ours, sources = tables_of(dataset), {}
     for name, spec in ours.items():
         read = {dep.asset_key.to_user_string() for dep in spec.deps}
         assert read

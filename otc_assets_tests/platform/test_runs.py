@@ -28,8 +28,13 @@ DONE = (AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStat
 class Station:
     """An ephemeral instance, and the platform's definitions on a store of its own."""
 
-    def __init__(self, folder: Path, source: Path = FIXTURES) -> None:
-        self.instance = dg.DagsterInstance.ephemeral()
+    def __init__(
+        self,
+        folder: Path,
+        source: Path = FIXTURES,
+        instance: dg.DagsterInstance | None = None,
+    ) -> None:
+        self.instance = instance or dg.DagsterInstance.ephemeral()
         self.warehouse = Warehouse(f"sqlite:///{folder / 'otc.db'}")
         platform = Platform(
             database_url=self.warehouse.url,

@@ -88,7 +88,7 @@ def _create_lineage(prefix: str) -> None:
         sa.PrimaryKeyConstraint("slice", "lineage_number", name=f"pk_{name}"),
         sqlite_with_rowid=False,
     )
-    index = ["table_name", "week_ending", "tier"]
+    index = ["week_ending", "tier"]
     op.create_index(f"ix_{name}_{'_'.join(index)}", name, index)
 
 
