@@ -1,13 +1,16 @@
 """What the UI shows of a table and of each of its partitions."""
 
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 import dagster as dg
 import pandas as pd
 
 from otc_assets.assets.partitions import asset_key_of
+from otc_assets.calculations import calculations_of
 from otc_assets.domain.datasets import Dataset
+from otc_assets.domain.differences import compare_versions
 from otc_assets.domain.revisions import Action, IngestionResult
 from otc_assets.domain.shares import format_shares
 from otc_assets.domain.tables import EXACT, ColumnType, Table
@@ -65,7 +68,41 @@ def slice_metadata(outcome: SliceOutcome) -> dict[str, Any]:
         metadata[name] = _said(result)
     if len(rows):
         metadata |= _totals(rows) | {"preview": dg.MetadataValue.md(_preview(rows, outcome.table))}
+        if compared := _versions(rows, outcome.table):
+            metadata["versions"] = dg.MetadataValue.md(compared)
     return metadata
+
+
+def _versions(rows: pd.DataFrame, table: str) -> str:
+    """Compare each version of a calculation with the one before; empty if there is only one."""
+    versions = [calc.spec.version for calc in calculations_of(table)]
+    parts = []
+    for left, right in pairwise(versions):
+        found = compare_versions(table_named(table), rows, left, right)
+        differences = found.differences
+        one_sided = int((differences["found_in"] != "both").sum())
+        counts = f"{len(differences) - one_sided} rows differ, {one_sided} are in one only"
+        parts.append(f"**{left} and {right}**: {counts}")
+        if len(differences):
+            parts.append(_grid(found.columns[found.columns["different"] > 0]))
+            wrong = found.columns.loc[found.columns["different"] > 0, "column"]
+            beside = [f"{name}_{side}" for name in wrong for side in (left, right)]
+            names = [*differences.columns[: differences.columns.get_loc("found_in")], *beside]
+            parts.append(_grid(differences[names].head(PREVIEW_ROWS)))
+    return "\n\n".join(parts)
+
+
+def _grid(rows: pd.DataFrame) -> str:
+    """Return a frame as a markdown table."""
+    cells = [list(rows.columns), ["---"] * len(rows.columns)]
+    cells += [[_plain(value) for value in row] for row in rows.itertuples(index=False)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in cells)
+
+
+def _plain(value: Any) -> str:
+    if pd.isna(value):
+        return ""
+    return f"{value:,.2f}" if isinstance(value, float) else str(value).replace("|", "\\|")[:40]
 
 
 def _said(result: IngestionResult) -> str:

@@ -6,9 +6,12 @@ not belong here: files, databases, Dagster. May import only `otc_assets.domain`.
 
 from otc_assets.calculations.registry import (
     all_calculations,
+    calculation_labelled,
     calculations_of,
     get_calculation,
     output_tables,
+    retired_versions,
+    successor_of,
 )
 from otc_assets.calculations.spec import Calculation, CalculationSpec, Frames, calculation
 
@@ -18,7 +21,10 @@ __all__ = [
     "Frames",
     "all_calculations",
     "calculation",
+    "calculation_labelled",
     "calculations_of",
     "get_calculation",
     "output_tables",
+    "retired_versions",
+    "successor_of",
 ]

@@ -36,9 +36,12 @@ class CalculationSpec:
     depends_on: tuple[str, ...] = ()
     """The calculations, as ``name_version``, whose results it reads."""
     is_breaking: bool = False
-    """The output differs in meaning from that of the version before."""
+    """The output differs in meaning from that of the version that it replaces. One that replaces
+    another and breaks nothing promises equal values: a quality rule holds it to that."""
     replaces: str | None = None
-    """The calculation, as ``name_version``, that this one supersedes."""
+    """The older version of the same table, as ``name_version``, that this one supersedes."""
+    retired: bool = False
+    """It is no longer computed. Its rows stay until `otc_assets.operations.versions.retire`."""
     description: str
     assumptions: tuple[str, ...]
     columns: tuple[Column, ...]
@@ -54,6 +57,11 @@ class CalculationSpec:
     def output_columns(self) -> tuple[str, ...]:
         """The names of the columns it computes."""
         return tuple(column.name for column in self.columns)
+
+    @property
+    def number(self) -> int:
+        """The version as a number, by which versions are older and newer."""
+        return int(self.version.removeprefix("v"))
 
     @property
     def label(self) -> str:

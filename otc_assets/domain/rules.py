@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from otc_assets.domain.differences import compare_versions
 from otc_assets.domain.quality import (
     Finding,
     QualityCheckResult,
@@ -304,9 +305,31 @@ def _holds_what_it_declares(table: Table) -> Rule:
     return Rule("columns_hold_what_they_declare", table.name, Severity.ERROR, evaluate)
 
 
+def _keeps_its_promise(table: Table, older: str, newer: str) -> Rule:
+    def evaluate(view: SliceView) -> Finding:
+        found = compare_versions(table, view.frames[table.name], older, newer)
+        wrong = found.columns[found.columns["different"] > 0]
+        details: dict[str, Any] = {
+            f"{column} differs": int(count)
+            for column, count in zip(wrong["column"], wrong["different"], strict=True)
+        }
+        for side in (older, newer):
+            if count := int((found.differences["found_in"] == side).sum()):
+                details[f"only {side}"] = count
+        if details:
+            first = found.differences.iloc[0]
+            details["first"] = " ".join(str(first[name]) for name in table.key if name in first)
+        return Finding(not details, details)
+
+    evaluate.__doc__ = f"{newer}, which breaks nothing, has the rows and values of {older}."
+    return Rule(f"{newer}_equals_{older}", table.name, Severity.ERROR, evaluate)
+
+
 def rules_of(table: Table) -> list[Rule]:
-    """Return the rules of a table: those written for it, and the one its columns give."""
-    return [r for r in RULES if r.table == table.name] + [_holds_what_it_declares(table)]
+    """Return the rules of a table: those written for it, and those its description gives."""
+    promises = [_keeps_its_promise(table, *pair) for pair in table.equal_versions]
+    written = [r for r in RULES if r.table == table.name]
+    return [*written, *promises, _holds_what_it_declares(table)]
 
 
 def evaluate(rules: Iterable[Rule], view: SliceView) -> list[QualityCheckResult]:

@@ -54,6 +54,8 @@ class Table:
     key: tuple[str, ...]
     columns: tuple[Column, ...]
     indexes: tuple[tuple[str, ...], ...] = ()
+    equal_versions: tuple[tuple[str, str], ...] = ()
+    """Each ``calc_version`` that promises the values of an older one: (older, newer)."""
 
     def column(self, name: str) -> Column:
         """Return the column of that name (KeyError if there is none)."""

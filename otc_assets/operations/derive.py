@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pandas as pd
 
-from otc_assets.calculations import calculations_of, output_tables
+from otc_assets.calculations import calculations_of, output_tables, retired_versions
 from otc_assets.domain.quality import QualityCheckResult, Rule, SliceStatus
 from otc_assets.domain.rules import evaluate, rules_of
 from otc_assets.domain.weeks import WeekKey
@@ -58,9 +58,9 @@ def _derive(writer: SliceWriter, name: str) -> SliceOutcome:
     rules = rules_of(table_named(name))
     verdicts = evaluate(rules, view_of(known, status, reason))
     writer.save_verdicts(name, verdicts)
-    if broken := _broken(rules, verdicts):
+    if broken := broken_of(rules, verdicts):
         return _block(writer, name, verdicts, broken)
-    _write(writer, known, name, rows)
+    write_table(writer, known, name, rows)
     return SliceOutcome(week, name, status, known[name], reason, verdicts)
 
 
@@ -76,15 +76,20 @@ def _compute(
     return snapshot_history(writer, known, content_quality(writer, known.week))
 
 
-def _write(writer: SliceWriter, known: Knowledge, name: str, rows: pd.DataFrame) -> None:
-    calculations = calculations_of(name)
-    weeks = max(calc.spec.weeks_required for calc in calculations)
-    revision = known.revisions[known.week].source_revision
-    lineage: dict[str, Constant] = {
+def lineage_of(known: Knowledge, name: str) -> dict[str, Constant]:
+    """Return what all rows of a derived table of a slice have in common: their knowledge."""
+    weeks = max(calc.spec.weeks_required for calc in calculations_of(name))
+    return {
         "as_of_date": known.as_of_date_of(weeks),
-        "source_revision": revision,
+        "source_revision": known.revisions[known.week].source_revision,
     }
-    writer.replace(name, rows, lineage)
+
+
+def write_table(writer: SliceWriter, known: Knowledge, name: str, rows: pd.DataFrame) -> None:
+    """Replace a derived table of a slice, and record it; rows of retired versions stay."""
+    lineage, calculations = lineage_of(known, name), calculations_of(name)
+    revision = lineage["source_revision"]
+    writer.replace(name, rows, lineage, keep_versions=retired_versions(name))
     versions = ",".join(calc.spec.version for calc in calculations)
     done = {"calculation": name, "versions": versions, "rows": len(rows), **lineage}
     writer.append_event("CALCULATION_COMPLETED", {k: str(v) for k, v in done.items()})
@@ -118,7 +123,8 @@ def _left(week: WeekKey, name: str, why: str) -> SliceOutcome:
     return SliceOutcome(week, name, SliceStatus.LOADED, pd.DataFrame(), why, written=False)
 
 
-def _broken(rules: list[Rule], verdicts: list[QualityCheckResult]) -> list[QualityCheckResult]:
+def broken_of(rules: list[Rule], verdicts: list[QualityCheckResult]) -> list[QualityCheckResult]:
+    """Return the verdicts because of which a table must not be written."""
     blocking = {rule.name for rule in rules if rule.blocking}
     return [v for v in verdicts if not v.passed and v.check_name in blocking]
 

@@ -3,7 +3,12 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from otc_assets.calculations import CalculationSpec, calculations_of, output_tables
+from otc_assets.calculations import (
+    CalculationSpec,
+    all_calculations,
+    calculations_of,
+    output_tables,
+)
 from otc_assets.domain.rejects import REASONS
 from otc_assets.domain.rules import rules_of
 from otc_assets.domain.tables import RAW, STORE_TABLES, Table
@@ -45,7 +50,8 @@ def _table(table: Table) -> str:
         for column in table.columns
     ]
     parts.append(_grid(("column", "type", "meaning"), columns))
-    parts.extend(_calculation(calc.spec) for calc in calculations_of(table.name))
+    versions = [calc.spec for calc in all_calculations() if calc.spec.output_table == table.name]
+    parts.extend(_calculation(spec) for spec in versions)
     if table is RAW or table in output_tables():
         rules = [(r.name, r.severity.value, r.description.split("\n")[0]) for r in rules_of(table)]
         parts.append(_grid(("rule", "severity", "asserts"), rules))
@@ -59,7 +65,10 @@ def _calculation(spec: CalculationSpec) -> str:
         f"gives {spec.expected_row_count}",
     ]
     if spec.replaces:
-        facts.append(f"replaces {spec.replaces}" + (" (breaking)" if spec.is_breaking else ""))
+        how = "breaking" if spec.is_breaking else "equal values"
+        facts.append(f"replaces {spec.replaces} ({how})")
+    if spec.retired:
+        facts.append("retired: no longer computed")
     assumed = "; ".join(spec.assumptions)
     return f"Calculation `{spec.label}`: {'; '.join(facts)}. Assumes: {assumed}."
 

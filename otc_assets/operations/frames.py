@@ -5,7 +5,7 @@ from datetime import date
 
 import pandas as pd
 
-from otc_assets.calculations import calculations_of, output_tables
+from otc_assets.calculations import calculations_of, output_tables, retired_versions
 from otc_assets.calculations.rolling_6w import WINDOW_WEEKS
 from otc_assets.domain.quality import Intake, SliceStatus, SliceView
 from otc_assets.domain.rejects import RejectReason
@@ -41,7 +41,8 @@ class Knowledge(Mapping[str, pd.DataFrame]):
         self.week = week
         every = reader.revisions(week.window(CONTEXT_WEEKS))
         self.revisions = {w: r for w in every if (r := newest(every[w], as_of))}
-        self._replaced = {w for w, r in self.revisions.items() if r != newest(every[w])}
+        # A week that was not public then is one of them: the store's windows may have it.
+        self._replaced = {w for w in every if self.revisions.get(w) != newest(every[w])}
         self._frames: dict[tuple[str, WeekKey], pd.DataFrame] = {}
 
     def __getitem__(self, name: str) -> pd.DataFrame:
@@ -60,6 +61,10 @@ class Knowledge(Mapping[str, pd.DataFrame]):
         """Return the number of tables."""
         return 1 + len(output_tables())
 
+    def on(self, day: date) -> "Knowledge":
+        """Return the same slice as it was known at the end of an earlier day."""
+        return Knowledge(self.reader, self.week, day)
+
     def as_of_date_of(self, weeks: int) -> date:
         """Return the day on which the newest content of the last ``weeks`` weeks became public."""
         window = self.week.window(weeks)
@@ -69,7 +74,8 @@ class Knowledge(Mapping[str, pd.DataFrame]):
         """Return the number of rows of a table for a week of the context."""
         if week in self._replaced:
             return len(self.table(name, week))
-        return self.reader.count(name, week)
+        versions = [calc.spec.version for calc in calculations_of(name)]
+        return sum(self.reader.count(name, week, calc_version=version) for version in versions)
 
     def table(self, name: str, week: WeekKey) -> pd.DataFrame:
         """Return the rows of a table for a week of the context."""
@@ -83,12 +89,12 @@ class Knowledge(Mapping[str, pd.DataFrame]):
             number = self.revisions[week].source_revision
             return self.reader.frame(name, week, RAW_COLUMNS, fresh=fresh, source_revision=number)
         if name == "research_snapshot":
-            return current_knowledge(self.reader.frame(name, week))
+            return current_knowledge(in_force(name, self.reader.frame(name, week)))
         weeks = max(calc.spec.weeks_required for calc in calculations_of(name))
         if self._replaced.isdisjoint(week.window(weeks)):
             own = calculations_of(name)[0].spec.columns
             columns = [c.name for c in own if c.type is not ColumnType.HASH] + ["calc_version"]
-            return self.reader.frame(name, week, columns, fresh=fresh)
+            return in_force(name, self.reader.frame(name, week, columns, fresh=fresh))
         return self.compute(name, week)
 
     def compute(self, name: str, week: WeekKey | None = None) -> pd.DataFrame:
@@ -128,6 +134,14 @@ RAW_COLUMNS = (
     "notional",
 )
 """What calculations and rules need of raw."""
+
+
+def in_force(name: str, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return rows of a table without those that a retired version has left."""
+    retired = retired_versions(name)
+    if not retired:
+        return rows
+    return rows[~rows["calc_version"].isin(retired)].reset_index(drop=True)
 
 
 def current_knowledge(snapshot: pd.DataFrame) -> pd.DataFrame:

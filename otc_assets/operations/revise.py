@@ -134,10 +134,6 @@ def _dated(
 
 
 def _merged(writer: SliceWriter, latest: Revision, parsed: ParsedFile, source: str) -> ParsedFile:
-    """Return the stored revision's rows, and those of the new content that it has no record of.
-
-    The new lines are counted on from the stored ones, so that each keeps a number of its own.
-    """
     stored = writer.frame(
         "raw",
         writer.week,
@@ -146,6 +142,23 @@ def _merged(writer: SliceWriter, latest: Revision, parsed: ParsedFile, source: s
     )
     for column in ("publication_date", "revision_date", "last_reported_date"):
         stored[column] = stored[column].map(str, na_action="ignore")
+    return merged(stored, latest.content_sha256, parsed, source)
+
+
+def merged(
+    stored: pd.DataFrame, content_sha256: str, parsed: ParsedFile, source: str
+) -> ParsedFile:
+    """Return a revision's rows, and those of a new content that it has no record of.
+
+    The new lines are counted on from the stored ones, so that each keeps a number of its own.
+
+    Args:
+        stored: the revision's rows.
+        content_sha256: the hash of its content, which stays if nothing is added.
+        parsed: the new content.
+        source: where that came from.
+
+    """
     record = ["symbol", "mpid"]
     new = parsed.rows.merge(stored[record].drop_duplicates(), on=record, how="left", indicator=True)
     lacking = (new["_merge"] == "left_only").to_numpy()
@@ -161,13 +174,13 @@ def _merged(writer: SliceWriter, latest: Revision, parsed: ParsedFile, source: s
         rows=rows.reset_index(drop=True),
         rejects=rejects,
         line_count=len(rows) + len(rejects),
-        content_sha256=content_of(rows, rejects) if lacking.any() else latest.content_sha256,
+        content_sha256=content_of(rows, rejects) if lacking.any() else content_sha256,
     )
 
 
 def _write(writer: SliceWriter, parsed: ParsedFile, record: dict[str, Any]) -> None:
     origin: dict[str, Constant] = {"source_file": parsed.name, "source_sha256": parsed.sha256}
-    scope: dict[str, Constant] = {"source_revision": record["source_revision"]}
+    scope: dict[str, Any] = {"source_revision": record["source_revision"]}
     writer.forget_revision(record["source_revision"])
     writer.replace("raw", parsed.rows, {**scope, **origin, "source": record["source"]}, **scope)
     rejects = parsed.rejects[list(REJECT_COLUMNS)]

@@ -43,7 +43,7 @@ def snapshot_history(
     days = days_of_knowledge(by_week[known.week], revisions)
     before, parts = None, []
     for day in days:
-        then = known if day == days[-1] else Knowledge(reader, known.week, day)
+        then = known if day == days[-1] else known.on(day)
         standing = quality if then is known else quality_then(then)
         rows = then[SNAPSHOT] if then is known else then.compute(SNAPSHOT)
         parts.append(_changes(before, rows).assign(**_standing(then, day, revisions, standing)))

@@ -8,5 +8,6 @@ slice is written. May import what stands below it, never Dagster.
 """
 
 from otc_assets.research.knowledge import as_of, history, latest
+from otc_assets.research.versions import compare
 
-__all__ = ["as_of", "history", "latest"]
+__all__ = ["as_of", "compare", "history", "latest"]

@@ -100,9 +100,9 @@ def history(
     ``changed`` lists the columns that differ from the row before (empty for the first);
     ``is_removed`` marks a day from which on the symbol is gone from the week.
     """
-    warehouse = _warehouse(dataset, database_url)
+    warehouse = warehouse_of(dataset, database_url)
     snapshot = warehouse.sql_table(SNAPSHOT.name)
-    where = _where(snapshot, symbol, tiers, weeks)
+    where = conditions(snapshot, symbol, tiers, weeks)
     rows = _select(warehouse, snapshot, where, [*IDENTITY, "as_of_date"])
     measured = [c for c in rows if c not in (*IDENTITY, "as_of_date", "as_of_source")]
     before = rows.groupby(["tier", "week_ending"])[measured].shift()
@@ -145,7 +145,8 @@ def _store(database_url: str, dataset: Dataset) -> Warehouse:
     return Warehouse(database_url, dataset)
 
 
-def _warehouse(dataset: str, database_url: str | None) -> Warehouse:
+def warehouse_of(dataset: str, database_url: str | None) -> Warehouse:
+    """Return the store of a dataset by its name, at a URL or where OTC_DATABASE_URL says."""
     return _store(database_url or setting("OTC_DATABASE_URL"), dataset_named(dataset))
 
 
@@ -157,21 +158,22 @@ def _newest(
     dataset: str,
     database_url: str | None,
 ) -> pd.DataFrame:
-    warehouse = _warehouse(dataset, database_url)
+    warehouse = warehouse_of(dataset, database_url)
     snapshot = warehouse.sql_table(SNAPSHOT.name)
     newest = sa.func.row_number().over(
         partition_by=[snapshot.c[name] for name in IDENTITY],
         order_by=snapshot.c.as_of_date.desc(),
     )
     known = sa.select(*snapshot.c, newest.label("newest")).where(
-        snapshot.c.as_of_date <= day, *_where(snapshot, symbols, tiers, weeks)
+        snapshot.c.as_of_date <= day, *conditions(snapshot, symbols, tiers, weeks)
     )
     rows = known.subquery()
     alive = [rows.c.newest == 1, sa.not_(rows.c.is_removed)]
     return _select(warehouse, rows, alive, ["tier", "week_ending", "symbol"])
 
 
-def _where(snapshot: Any, symbols: Names, tiers: Names, weeks: Weeks) -> list[Any]:
+def conditions(snapshot: Any, symbols: Names, tiers: Names, weeks: Weeks) -> list[Any]:
+    """Return what rows of a table must be, to be those that a caller asks for."""
     where = []
     if symbols is not None:
         where.append(snapshot.c.symbol.in_([symbols] if isinstance(symbols, str) else [*symbols]))

@@ -120,6 +120,22 @@ def _decimal_text(values: "pd.Series[Any]") -> pa.Array:
     return pc.utf8_rtrim(pc.utf8_rtrim(exact.cast(pa.string()), "0"), ".")
 
 
+def as_stored(connection: sa.Connection, table: Table, frame: pd.DataFrame) -> pd.DataFrame:
+    """Return rows of a table with the values that they have once they were written and read back.
+
+    SQLite rounds fractional quantities of a certain size (see `_millionths`).
+    """
+    if connection.dialect.name == "postgresql":
+        return frame
+    exact = [c.name for c in table.columns if c.type in EXACT and c.name in frame]
+    return frame.assign(**{name: _rounded(frame[name]) for name in exact})
+
+
+def _rounded(quantities: "pd.Series[Any]") -> "pd.Series[Any]":
+    numbers = [None if pd.isna(number) else number for number in _numbers(quantities)]
+    return _millionths(numbers).set_axis(quantities.index)
+
+
 def select_frame(
     connection: sa.Connection,
     table: Table,

@@ -62,6 +62,11 @@ class FrameCache:
         while self._bytes > MAX_BYTES:
             self._drop(next(iter(self._frames)))
 
+    def forget(self, name: str, week: WeekKey) -> None:
+        """Drop every frame of one table of a slice: some of its rows have been removed."""
+        for rows in [rows for rows in self._frames if rows[:2] == (name, week)]:
+            self._drop(rows)
+
     def _drop(self, rows: Rows) -> None:
         if cached := self._frames.pop(rows, None):
             self._bytes -= cached.bytes

@@ -98,7 +98,7 @@ def views(dataset: Dataset) -> dict[str, sa.schema.CreateView]:
         query = sa.select(*columns).select_from(joined)
         name = dataset.table_name(table.name)
         found[name] = sa.schema.CreateView(query, name, metadata=schema)
-        if table is research_snapshot.table:
+        if table.name == research_snapshot.table.name:
             latest = dataset.table_name("research_latest")
             found[latest] = sa.schema.CreateView(_newest(query), latest, metadata=schema)
     return found

@@ -5,7 +5,7 @@ which rows, rejects, verdicts, events and the manifest change together.
 """
 
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -158,9 +158,22 @@ class SliceReader:
         rows = self.connection.execute(query.order_by(target.c.lineage_number))
         return [dict(row) for row in rows.mappings()]
 
-    def count(self, name: str, week: WeekKey) -> int:
-        """Return the number of rows of one slice."""
-        return sum(record["row_count"] for record in self._lineage(name, week))
+    def count(self, name: str, week: WeekKey, **equal: Any) -> int:
+        """Return the number of rows of one slice, whose lineage has the values of ``equal``."""
+        return sum(record["row_count"] for record in self._lineage(name, week, **equal))
+
+    def slices_with(self, name: str, **equal: Any) -> list[WeekKey]:
+        """Return the slices that have rows in a table whose lineage is ``equal``, oldest first."""
+        target = self.sql_table("lineage")
+        query = sa.select(target.c.tier, target.c.week_ending).distinct()
+        rows = self.connection.execute(
+            query.where(
+                target.c.table_name == name,
+                *(target.c[column] == value for column, value in equal.items()),
+            )
+        )
+        found = [WeekKey(Tier(row.tier), row.week_ending) for row in rows]
+        return sorted(found, key=lambda week: (week.week_ending, week.tier))
 
     def records(self, name: str, week: WeekKey) -> list[dict[str, Any]]:
         """Return the few rows that a slice has in a store table, as dicts, in key order."""
@@ -251,19 +264,35 @@ class SliceWriter(SliceReader):
         name: str,
         frame: pd.DataFrame,
         constants: Mapping[str, Constant],
+        *,
+        keep_versions: Collection[str] = (),
         **scope: Any,
     ) -> None:
-        """Replace the slice's rows in a table (those with the values of ``scope``) by a frame."""
+        """Replace the slice's rows in a table (those with the values of ``scope``) by a frame.
+
+        Rows of ``keep_versions`` of a calculation stay: it is retired, and gives no new ones.
+        """
         table, target = table_named(name), rows_table(name, self.dataset)
-        self._remove(name, **scope)
+        self._remove(name, keep_versions, **scope)
         numbers = self._save_lineage(table, frame, constants)
         own = frame.assign(slice=self.week.number, lineage_number=numbers)
         insert_frame(self.connection, rows_of(table), target, own)
         rows = (name, self.week, frozenset(scope.items()))
         self._cache.put(rows, table, self.batch.batch_id, frame)
 
-    def _remove(self, name: str, **scope: Any) -> None:
-        numbers = [record["lineage_number"] for record in self._lineage(name, self.week, **scope)]
+    def remove_version(self, name: str, version: str) -> int:
+        """Remove the slice's rows of one version of a calculation; return how many they were."""
+        count = self.count(name, self.week, calc_version=version)
+        self._remove(name, calc_version=version)
+        self._cache.forget(name, self.week)
+        return count
+
+    def _remove(self, name: str, keep_versions: Collection[str] = (), **scope: Any) -> None:
+        numbers = [
+            record["lineage_number"]
+            for record in self._lineage(name, self.week, **scope)
+            if record["calc_version"] not in keep_versions
+        ]
         for target in (rows_table(name, self.dataset), self.sql_table("lineage")):
             mine = sa.and_(target.c.slice == self.week.number, target.c.lineage_number.in_(numbers))
             self.connection.execute(sa.delete(target).where(mine))

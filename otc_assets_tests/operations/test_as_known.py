@@ -107,6 +107,18 @@ def test_a_correction_without_a_date_of_its_own_is_known_when_we_read_it(
     assert set(rows.loc[rows["is_removed"], "as_of_source"]) == {"captured"}
 
 
+def test_a_window_has_no_week_that_was_not_public_yet(sqlite_warehouse: Warehouse, tmp_path: Path):
+    """The first week is published after the second, and must not show in its average before."""
+    source = tmp_path / "source"
+    write(source, "week_2025-05-02.csv", ("AAA", 100, "2025-06-16"))
+    write(source, "week_2025-05-09.csv", ("AAA", 50, "2025-05-27"))
+    run(sqlite_warehouse, source, tmp_path / "archive", [FIRST, SECOND])
+    with sqlite_warehouse.read() as reader:
+        rows = reader.frame("research_snapshot", SECOND)
+    shown = zip(map(str, rows["as_of_date"]), rows["avg_6w_volume"], strict=True)
+    assert list(shown) == [("2025-05-27", 50.0), ("2025-06-16", 75.0)]
+
+
 def test_a_rebuild_from_the_archive_remembers_when_it_was_read(
     sqlite_warehouse: Warehouse, tmp_path: Path
 ):
