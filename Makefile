@@ -9,9 +9,9 @@ export DAGSTER_EVENT_BATCH_SIZE ?= 1000
 
 ALL_FIXTURES := NMS Tier 1|2025-05-02...OTC|2025-07-04
 # The demo stays what it is, whatever the shell has set for real data.
-DEMO_SETTINGS := OTC_DATABASE_URL= OTC_SOURCE= OTC_SOURCE_URL= OTC_ARCHIVE_URL=
+DEMO_SETTINGS := OTC_DATABASE_URL= OTC_SOURCE= OTC_SOURCE_URL= OTC_ARCHIVE_URL= OTC_FEATURES_URL= OTC_PAGE_URL=
 
-.PHONY: demo ui test lint check format bench bench-full docs fixtures migration clean
+.PHONY: demo ui test test-feast lint check format bench bench-full docs fixtures migration clean
 
 demo: .venv/installed ## every asset over the fixture weeks, from the command line
 	@mkdir -p .otc
@@ -25,6 +25,9 @@ ui: .venv/installed ## Dagster's UI on http://localhost:3000
 
 test: .venv/installed ## all tests, on SQLite and on a real PostgreSQL server
 	$(BIN)/pytest -n 2
+
+test-feast: .venv/installed .venv-feast/installed ## Feast's own join over the feature files
+	.venv-feast/bin/pytest -W ignore feast
 
 lint: .venv/installed ## format, lint, types and the layers' import contracts
 	$(BIN)/ruff format --check .
@@ -66,4 +69,10 @@ clean: ## the demo's store and Dagster's own, so that all starts anew
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+# An environment of its own: Feast needs pandas below 3.
+.venv-feast/installed: feast/constraints.txt
+	$(PYTHON) -m venv .venv-feast
+	.venv-feast/bin/pip install --quiet --disable-pip-version-check -r feast/constraints.txt
 	touch $@

@@ -12,6 +12,7 @@ from dagster._core.definitions.assets.graph.asset_graph_subset import AssetGraph
 from dagster._core.execution.backfill import PartitionBackfill
 from dagster._core.utils import make_new_backfill_id
 
+from otc_assets.assets.features import FEATURES_KEY
 from otc_assets.assets.partitions import SLICES, partition_key_of, table_keys
 from otc_assets.domain.datasets import Dataset
 from otc_assets.domain.weeks import WeekKey
@@ -20,7 +21,7 @@ from otc_assets.domain.weeks import WeekKey
 def request_backfill(
     instance: dg.DagsterInstance, dataset: Dataset, slices: Collection[WeekKey], title: str
 ) -> str:
-    """Request every asset of a dataset for ``slices``; return the backfill's id.
+    """Request every asset of a dataset, and the features, for ``slices``; return the backfill's id.
 
     Dagster's daemon, which `dagster dev` brings, makes the runs.
     """
@@ -32,7 +33,9 @@ def request_backfill(
         tags={},
         dynamic_partitions_store=instance,
         asset_graph_subset=AssetGraphSubset(  # type: ignore[call-arg]  # its __new__ is hidden
-            partitions_subsets_by_asset_key=dict.fromkeys(table_keys(dataset), subset),
+            partitions_subsets_by_asset_key=dict.fromkeys(
+                [*table_keys(dataset), FEATURES_KEY], subset
+            ),
             non_partitioned_asset_keys=set(),
         ),
         title=title,

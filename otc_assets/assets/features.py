@@ -1,0 +1,101 @@
+"""The asset of the feature files, which are of ATS data and look at dealers' beside it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import dagster as dg
+
+from otc_assets.assets.factory import OWNERS
+from otc_assets.assets.partitions import SLICES, asset_key_of, partition_key_of, slice_of
+from otc_assets.assets.platform import Platform, run_ids
+from otc_assets.domain.datasets import ATS, NON_ATS, Dataset
+from otc_assets.research.export import Exported, export, export_again, later_slices
+from otc_assets.research.features import COLUMNS, NAMES, VERSION
+
+FEATURES_KEY = dg.AssetKey(["features"])
+
+DESCRIPTION = """\
+Features of each symbol, as they were known: one Parquet file per tier and week (OTC_FEATURES_URL).
+
+One row per (week, tier, symbol, event_timestamp): the first publication, and each day that changed
+a feature. `docs/features.md` has the definitions, and how Feast serves them.
+"""
+
+
+def build_features(datasets: Sequence[Dataset]) -> list[dg.AssetsDefinition]:
+    """Return the asset of the features, if ATS is one of the datasets."""
+    return [_features(datasets)] if ATS in datasets else []
+
+
+def _features(datasets: Sequence[Dataset]) -> dg.AssetsDefinition:
+    dealers = [asset_key_of("symbol_summary", NON_ATS)] if NON_ATS in datasets else []
+
+    @dg.asset(
+        key=FEATURES_KEY,
+        # What else it reads is computed before the snapshot, which is not if any of it was blocked.
+        deps=[asset_key_of("research_snapshot", ATS), *dealers],
+        partitions_def=SLICES,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        owners=OWNERS,
+        group_name="research",
+        tags={"dataset": ATS.name},
+        kinds={"python", "pandas", "parquet"},
+        code_version=VERSION,
+        description=DESCRIPTION,
+        metadata={"dagster/column_schema": column_schema()},
+    )
+    def features(
+        context: dg.AssetExecutionContext, platform: Platform
+    ) -> dg.MaterializeResult[None]:
+        ats, non_ats, root = (
+            platform.warehouse(ATS),
+            platform.warehouse(NON_ATS),
+            platform.features(),
+        )
+        requested, run = (
+            sorted(slice_of(key) for key in context.partition_keys),
+            run_ids(context.run),
+        )
+        for week in requested:
+            done = export(ats, non_ats, root, week, run)
+            context.add_asset_metadata(_metadata(done), partition_key=partition_key_of(week))
+            if done.reason:
+                context.log.warning(f"features {week}: {done.reason}")
+        for week in later_slices(ats, root, requested):
+            if again := export_again(ats, non_ats, root, week, run):
+                # Not a partition of this run: logged as a materialization of its own.
+                metadata = _metadata(again) | {"refreshed": "an earlier week has changed"}
+                materialization = dg.AssetMaterialization(
+                    FEATURES_KEY, metadata=metadata, partition=partition_key_of(week)
+                )
+                context.log_event(materialization)
+        return dg.MaterializeResult()
+
+    definition: dg.AssetsDefinition = features
+    return definition
+
+
+def column_schema() -> dg.TableSchema:
+    """Return the columns of a file as the UI lists them."""
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                column.name,
+                str(column.type),
+                column.description,
+                constraints=dg.TableColumnConstraints(nullable=column.nullable),
+            )
+            for column in COLUMNS
+        ]
+    )
+
+
+def _metadata(exported: Exported) -> dict[str, Any]:
+    if exported.reason:
+        return {"dagster/partition_row_count": 0, "reason": exported.reason}
+    return {
+        "dagster/partition_row_count": exported.rows,
+        "path": dg.MetadataValue.path(exported.path),
+        "bytes": exported.bytes,
+        "features": ", ".join(NAMES),
+    }
