@@ -6,12 +6,15 @@ from typing import Any
 import dagster as dg
 
 from otc_assets.assets.factory import build_assets
+from otc_assets.assets.features import build_features
+from otc_assets.assets.page import build_page
 from otc_assets.assets.platform import Platform
 from otc_assets.assets.previews import accept_previews
-from otc_assets.automation.jobs import build_jobs
-from otc_assets.automation.schedules import build_schedules
+from otc_assets.automation.jobs import build_jobs, page_job
+from otc_assets.automation.schedules import build_schedules, page_schedule
 from otc_assets.automation.sensors import publication_sensor
 from otc_assets.checks.factory import build_checks
+from otc_assets.checks.features import build_feature_checks
 from otc_assets.checks.watch import build_watch_checks
 from otc_assets.domain.datasets import DATASETS, Dataset
 
@@ -20,15 +23,25 @@ def build_defs(datasets: Sequence[Dataset] = DATASETS, **resource_overrides: Any
     """Return everything that Dagster loads; tests pass resources of their own."""
     accept_previews()
     return dg.Definitions(
-        assets=[asset for dataset in datasets for asset in build_assets(dataset)],
-        asset_checks=[
-            check
-            for dataset in datasets
-            for check in (*build_checks(dataset), *build_watch_checks(dataset))
+        assets=[
+            *(asset for dataset in datasets for asset in build_assets(dataset)),
+            *build_features(datasets),
+            build_page(datasets),
         ],
-        jobs=[job for dataset in datasets for job in build_jobs(dataset)],
+        asset_checks=[
+            *(
+                check
+                for dataset in datasets
+                for check in (*build_checks(dataset), *build_watch_checks(dataset))
+            ),
+            *build_feature_checks(datasets),
+        ],
+        jobs=[*(job for dataset in datasets for job in build_jobs(dataset)), page_job()],
         sensors=[publication_sensor(dataset) for dataset in datasets],
-        schedules=[schedule for dataset in datasets for schedule in build_schedules(dataset)],
+        schedules=[
+            *(schedule for dataset in datasets for schedule in build_schedules(dataset)),
+            page_schedule(),
+        ],
         resources={"platform": Platform(), **resource_overrides},
         # A process for each step would spend 5 to 12 seconds on imports; scale out by runs.
         executor=dg.in_process_executor,

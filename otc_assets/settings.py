@@ -11,6 +11,8 @@ DEFAULTS = {
     "OTC_SOURCE": "files",
     "OTC_SOURCE_URL": "fixtures",
     "OTC_ARCHIVE_URL": ".otc/archive",
+    "OTC_PAGE_URL": ".otc/research.html",
+    "OTC_FEATURES_URL": ".otc/features",
     "FINRA_CLIENT_ID": "",
     "FINRA_CLIENT_SECRET": "",
     "OTC_REQUESTS_PER_SECOND": "10",

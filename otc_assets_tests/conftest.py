@@ -20,6 +20,15 @@ REPOSITORY = Path(__file__).parent.parent
 FIXTURES = REPOSITORY / "fixtures"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _features_elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep feature files and page of runs about something else out of the working folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OTC_FEATURES_URL", str(tmp_path_factory.mktemp("features")))
+        patch.setenv("OTC_PAGE_URL", str(tmp_path_factory.mktemp("page") / "research.html"))
+        yield
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """The URL of a PostgreSQL server: OTC_TEST_POSTGRES_URL, or one that is started here."""

@@ -19,7 +19,9 @@ def test_the_assets_in_the_readme_are_current():
     assert readme_with_assets(README) == README, "run `make docs`"
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/architecture.md", "fixtures/README.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/architecture.md", "docs/features.md", "fixtures/README.md"]
+)
 def test_every_link_leads_somewhere(page: str):
     path = REPOSITORY / page
     links = re.findall(r"\]\((?!http)([^)#]+)\)", path.read_text())

@@ -1,4 +1,4 @@
-"""The one resource: where the rows, the source files and their archive are."""
+"""The one resource: where the rows, the source files, their archive, features and page are."""
 
 import os
 from datetime import date, datetime
@@ -7,6 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import dagster as dg
+from upath import UPath
 
 from otc_assets.domain.datasets import Dataset
 from otc_assets.operations.follow import Reach
@@ -39,7 +40,7 @@ def _finra(
 
 
 class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """Warehouse, source and archive; what is empty here comes from the environment at run time."""
+    """Where all is kept; what is empty here comes from the environment at run time."""
 
     database_url: str = ""
     """Default: OTC_DATABASE_URL."""
@@ -49,6 +50,10 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
     """Default: OTC_SOURCE_URL, and without that FINRA's own address for finra."""
     archive_url: str = ""
     """Default: OTC_ARCHIVE_URL."""
+    features_url: str = ""
+    """Default: OTC_FEATURES_URL."""
+    page_url: str = ""
+    """Where the page for researchers is written. Default: OTC_PAGE_URL."""
 
     def warehouse(self, dataset: Dataset) -> Warehouse:
         """Return the tables of a dataset, migrated."""
@@ -57,6 +62,10 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
     def archive(self, dataset: Dataset) -> Archive:
         """Return the archive of a dataset's bytes."""
         return Archive(self.archive_url or setting("OTC_ARCHIVE_URL"), dataset)
+
+    def features(self) -> UPath:
+        """Return the folder of the feature files."""
+        return UPath(self.features_url or setting("OTC_FEATURES_URL"))
 
     def source_index(self, dataset: Dataset) -> Index:
         """Return what the source has of a dataset today."""

@@ -4,8 +4,10 @@ from functools import cache
 from typing import Any
 
 import dagster as dg
+from pydantic import Field
 
 from otc_assets.assets.factory import FINRA_POOL
+from otc_assets.assets.page import PAGE
 from otc_assets.assets.partitions import publications_key, table_keys
 from otc_assets.assets.platform import Platform, reach, run_ids, today
 from otc_assets.automation.backfills import request_backfill
@@ -13,6 +15,8 @@ from otc_assets.domain.datasets import Dataset
 from otc_assets.domain.gaps import gaps
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.operations.follow import reread, rereadable
+from otc_assets.operations.rebuild import RebuildError, rebuild_all
+from otc_assets.operations.versions import retire
 from otc_assets.sources.errors import SourceError
 from otc_assets.warehouse.store import Warehouse
 
@@ -25,6 +29,8 @@ def build_jobs(dataset: Dataset) -> list[Any]:
         corrections_job(dataset),
         fill_gaps_job(dataset),
         retry_dead_letters_job(dataset),
+        retire_job(dataset),
+        rebuild_snapshot_job(dataset),
     ]
 
 
@@ -33,8 +39,21 @@ def tables_job(dataset: Dataset) -> Any:
     """Return the job of every asset of a dataset, with their checks."""
     return dg.define_asset_job(
         f"{dataset.name}_tables",
-        selection=dg.AssetSelection.assets(*table_keys(dataset)),
-        description=f"Every table of the {dataset.title} data, with its checks.",
+        # Downstream: the features, which are of both datasets.
+        # The page is of all slices, and has a schedule: a run should not fail for it.
+        selection=dg.AssetSelection.assets(*table_keys(dataset)).downstream()
+        - dg.AssetSelection.assets(PAGE),
+        description=f"Every table of the {dataset.title} data, with its checks, and the features.",
+    )
+
+
+@cache
+def page_job() -> Any:
+    """Return the job that writes the page for researchers anew."""
+    return dg.define_asset_job(
+        "write_research_page",
+        selection=dg.AssetSelection.assets(PAGE),
+        description="The page for researchers, of what is in the store now (OTC_PAGE_URL).",
     )
 
 
@@ -97,6 +116,78 @@ def retry_dead_letters_job(dataset: Dataset) -> dg.JobDefinition:
             return reader.dead_slices()
 
     return _backfill_job(dataset, "retry_dead_letters", "the slices in dead_letters", dead)
+
+
+class Retirement(dg.Config):
+    """Which version of a calculation is taken out of the store."""
+
+    calculation: str = Field(description="A retired one by name and version: concentration_v1.")
+
+
+def retire_job(dataset: Dataset) -> dg.JobDefinition:
+    """Return the job that removes the rows of a retired version of a calculation."""
+
+    @dg.op(name=f"{dataset.name}_retire_version")
+    def retire_version(
+        context: dg.OpExecutionContext, platform: Platform, config: Retirement
+    ) -> None:
+        run = run_ids(context.run)
+        removed = retire(platform.warehouse(dataset), config.calculation, run)
+        count = sum(removed.values())
+        context.log.info(f"{config.calculation}: removed {count} rows of {len(removed)} slices")
+
+    @dg.job(
+        name=f"{dataset.name}_retire",
+        description=f"Removes the {dataset.title} rows of a retired version of a calculation, "
+        "unless slices have none of the version that replaced it.",
+    )
+    def job() -> None:
+        retire_version()
+
+    return job
+
+
+class Rebuilding(dg.Config):
+    """What a rebuild may replace."""
+
+    accept_difference: str = Field(
+        "",
+        description="Why it is right that rebuilt rows differ from the live ones, which they then "
+        "replace. Empty: nothing may differ, and nothing is replaced.",
+    )
+
+
+def rebuild_snapshot_job(dataset: Dataset) -> dg.JobDefinition:
+    """Return the job that rebuilds the snapshot of every slice, and fails if any differs."""
+
+    @dg.op(name=f"{dataset.name}_rebuild_slices")
+    def rebuild_slices(
+        context: dg.OpExecutionContext, platform: Platform, config: Rebuilding
+    ) -> None:
+        warehouse, archive = platform.warehouse(dataset), platform.archive(dataset)
+        failed, equal = [], 0
+        for each in rebuild_all(warehouse, archive, run_ids(context.run), config.accept_difference):
+            if isinstance(each, RebuildError):
+                context.log.error(str(each))
+                failed.append(str(each))
+            elif each.differences:
+                listed = "; ".join(map(str, each.differences))
+                context.log.info(f"{each.week} was replaced: {listed}")
+            else:
+                equal += 1
+        context.log.info(f"{equal} slices are what the archive gives")
+        if failed:
+            raise dg.Failure(f"{len(failed)} slices were left as they are:\n" + "\n".join(failed))
+
+    @dg.job(
+        name=f"{dataset.name}_rebuild_snapshot",
+        description=f"Computes every {dataset.title} table of every slice again from the archive, "
+        "beside the live one, and fails naming what differs; replaces it if told why.",
+    )
+    def job() -> None:
+        rebuild_slices()
+
+    return job
 
 
 def _backfill_job(dataset: Dataset, name: str, what: str, find: Any) -> dg.JobDefinition:

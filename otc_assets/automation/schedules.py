@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from otc_assets.assets.platform import NEW_YORK
-from otc_assets.automation.jobs import corrections_job, tables_job, watch_job
+from otc_assets.automation.jobs import corrections_job, page_job, tables_job, watch_job
 from otc_assets.automation.ranges import ranges_of
 from otc_assets.domain.datasets import Dataset
 from otc_assets.domain.tiers import Tier
@@ -39,6 +39,17 @@ def build_schedules(dataset: Dataset) -> list[dg.ScheduleDefinition]:
             for number, tiers in enumerate(by_delay)
         ),
     ]
+
+
+def page_schedule() -> dg.ScheduleDefinition:
+    """Return the schedule of the page for researchers: after the day's last correction."""
+    return dg.ScheduleDefinition(
+        name="research_page_daily",
+        job=page_job(),
+        cron_schedule="0 21 * * *",
+        execution_timezone=NEW_YORK.key,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+    )
 
 
 def _on_publication_days(

@@ -43,6 +43,8 @@ class Place:
         settings = {
             "OTC_SOURCE_URL": str(self.source),
             "OTC_ARCHIVE_URL": str(folder / "archive"),
+            "OTC_FEATURES_URL": str(folder / "features"),
+            "OTC_PAGE_URL": str(folder / "research.html"),
             "OTC_DATABASE_URL": self.database_url,
         }
         for name in DEFAULTS:

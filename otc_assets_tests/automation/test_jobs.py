@@ -9,6 +9,7 @@ import pytest
 from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
+from otc_assets.assets.features import FEATURES_KEY
 from otc_assets.assets.partitions import asset_key_of, partition_key_of, publications_key
 from otc_assets.calculations import output_tables
 from otc_assets.domain.datasets import ATS, NON_ATS, Dataset
@@ -44,7 +45,8 @@ def wanted(backfill: PartitionBackfill, dataset: Dataset = ATS) -> set[str]:
     assert data is not None
     subset = data.target_subset
     tables = ["raw", *(table.name for table in output_tables())]
-    assert subset.asset_keys == {asset_key_of(table, dataset) for table in tables}
+    every_table = {asset_key_of(table, dataset) for table in tables}
+    assert subset.asset_keys == every_table | {FEATURES_KEY}
     (every,) = {
         frozenset(subset.get_partitions_subset(key).get_partition_keys())
         for key in subset.asset_keys
