@@ -47,6 +47,8 @@ def materialize(folder: Path, options: list[str], module: str = "otc_assets.defi
         "OTC_SOURCE": "files",
         "OTC_SOURCE_URL": str(folder / "source"),
         "OTC_ARCHIVE_URL": str(folder / "archive"),
+        "OTC_FEATURES_URL": str(folder / "features"),
+        "OTC_PAGE_URL": str(folder / "research.html"),
     }
     command = [Path(sys.executable).with_name("dagster"), "asset", "materialize"]
     command += ["-m", module, "--select", "*", *options]
