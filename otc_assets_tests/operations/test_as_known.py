@@ -144,7 +144,7 @@ Volumes = st.dictionaries(st.sampled_from("ABCD"), st.integers(1, 9), min_size=1
     ),
     data=st.data(),
 )
-@settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=3, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_later_knowledge_shows_on_an_earlier_day(
     tmp_path_factory: pytest.TempPathFactory, corrections: list, data: st.DataObject
 ):
