@@ -29,7 +29,7 @@ from otc_assets.operations.outcome import SliceOutcome
 
 WEEKS = 604
 BAR_MS = 5.0
-ROWS = pd.DataFrame({"symbol": ["ABCD"], "calc_version": ["v1"]})
+ROWS = pd.DataFrame({"symbol": "ABCD", "calc_version": ["v1", "v2"], "hhi": 2500.0})
 
 
 def main() -> None:
