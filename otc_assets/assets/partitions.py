@@ -1,5 +1,9 @@
 """Partitions: one for each slice. The one place where a partition key becomes a slice and back."""
 
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
 import dagster as dg
 
 from otc_assets.calculations import output_tables
@@ -17,7 +21,31 @@ WEEKS = dg.WeeklyPartitionsDefinition(
     day_offset=FRIDAY + 1,
 )
 
-SLICES = dg.MultiPartitionsDefinition({"tier": TIERS, "week_ending": WEEKS})
+RANGES = 8
+"""How many ranges' keys are remembered; a run has one."""
+
+
+class Slices(dg.MultiPartitionsDefinition):
+    """One partition for each slice; remembers the keys of the newest ranges.
+
+    Dagster lists those of the run's range anew for every partition that is given metadata, which
+    takes the square of its length: a quarter of what a backfill of all history cost.
+    """
+
+    def __init__(self) -> None:
+        """Make the keys of tiers and weeks."""
+        super().__init__({"tier": TIERS, "week_ending": WEEKS})
+        self._keys_in_range = lru_cache(RANGES)(super().get_partition_keys_in_range)
+
+    def get_partition_keys_in_range(
+        self, partition_key_range: dg.PartitionKeyRange, dynamic_partitions_store: Any = None
+    ) -> Sequence[dg.MultiPartitionKey]:
+        """Return the keys between two keys; the store of dynamic partitions has no part in it."""
+        keys: Any = self._keys_in_range(partition_key_range)
+        return list(keys)
+
+
+SLICES = Slices()
 """Keys read ``NMS Tier 1|2025-12-26``."""
 
 
