@@ -4,9 +4,7 @@ The one place where a quantity in millionths of a share becomes a number in the 
 """
 
 import io
-import json
-from collections.abc import Callable, Sequence
-from datetime import date, datetime
+from collections.abc import Sequence
 from decimal import Decimal
 from itertools import chain, islice
 from typing import Any
@@ -20,6 +18,7 @@ import sqlalchemy as sa
 
 from otc_assets.domain.shares import DECIMALS, MILLIONTHS
 from otc_assets.domain.tables import EXACT, ColumnType, Table
+from otc_assets.warehouse.packed import FROM_TEXT, select_packed
 
 ROWS_A_STATEMENT = 100
 """SQLite takes a third less time for them than for one row a statement."""
@@ -145,52 +144,39 @@ def select_frame(
     order_by: Sequence[str] = (),
 ) -> pd.DataFrame:
     """Read columns of a table into a frame, with the types that `insert_frame` takes."""
-    exact = connection.dialect.name == "postgresql"
-    expressions = [_expression(sql_table.c[name], table, name, exact=exact) for name in columns]
-    query = sa.select(*expressions).where(*where).order_by(*(sql_table.c[n] for n in order_by))
+    query = sa.select(*(sql_table.c[name] for name in columns)).where(*where)
+    query = query.order_by(*(sql_table.c[name] for name in order_by))
+    kinds = {name: table.column(name).type for name in columns}
+    if connection.dialect.name == "postgresql":
+        return select_packed(connection, query, kinds)
     # The driver's own tuples: SQLAlchemy's rows cost as much again.
     rows = connection.execute(query).cursor.fetchall()
     # Column by column: zip(*rows) makes an iterator for each row, and so work for the collector.
     return pd.DataFrame(
         {
-            name: as_series([row[at] for row in rows], table.column(name).type, exact=exact)
-            for at, name in enumerate(columns)
+            name: _from_sqlite([row[at] for row in rows], kind)
+            for at, (name, kind) in enumerate(kinds.items())
         }
     )
 
 
-def _expression(
-    column: sa.Column[Any], table: Table, name: str, *, exact: bool
-) -> sa.ColumnElement[Any]:
-    if table.column(name).type in EXACT and exact:
-        return sa.cast(column * MILLIONTHS, sa.BigInteger).label(name)
-    return column
-
-
-def as_series(values: Sequence[Any], kind: ColumnType, *, exact: bool = True) -> "pd.Series[Any]":
-    """Return values of a column, in the type that frames have; `exact`: not SQLite's own."""
-    if kind in EXACT and not exact:
+def _from_sqlite(values: Sequence[Any], kind: ColumnType) -> "pd.Series[Any]":
+    if kind in EXACT:
         return _millionths(values)
-    if kind in (ColumnType.COUNT, *EXACT):
+    if parse := FROM_TEXT.get(kind):
+        values = [None if value is None else parse(value) for value in values]
+    return as_series(values, kind)
+
+
+def as_series(values: Sequence[Any], kind: ColumnType) -> "pd.Series[Any]":
+    """Return Python's values of a column, in the type that frames have."""
+    if kind is ColumnType.COUNT:
         return pd.Series(values, dtype="Int64" if None in values else "int64")
     if kind is ColumnType.NUMBER:
         return pd.Series(values, dtype="float64")
     if kind is ColumnType.FLAG:
         return pd.Series(values, dtype="bool")
-    if kind is ColumnType.TEXT:
-        return pd.Series(values, dtype="str")
-    if kind in FROM_SQLITE and not exact:
-        parse = FROM_SQLITE[kind]
-        values = [None if value is None else parse(value) for value in values]
-    return pd.Series(values, dtype=object)
-
-
-FROM_SQLITE: dict[ColumnType, Callable[[str], Any]] = {
-    ColumnType.DATE: date.fromisoformat,
-    ColumnType.TIMESTAMP: datetime.fromisoformat,
-    ColumnType.JSON: json.loads,
-}
-"""What SQLite has as text."""
+    return pd.Series(values, dtype="str" if kind is ColumnType.TEXT else object)
 
 
 def _millionths(values: Sequence[Any]) -> "pd.Series[Any]":

@@ -26,7 +26,7 @@ def create_engine(url: str) -> sa.Engine:
     if parsed.drivername in ("sqlite", "sqlite+pysqlite"):
         return _sqlite(parsed)
     if parsed.drivername == "postgresql+psycopg":
-        options = f"-c search_path={POSTGRES_SCHEMA} -c timezone=UTC"
+        options = f"-c search_path={POSTGRES_SCHEMA} -c timezone=UTC -c work_mem=64MB"
         return sa.create_engine(parsed, connect_args={"options": options}, pool_pre_ping=True)
     raise ValueError(
         f"OTC_DATABASE_URL: {parsed.drivername!r} is no store of this project; "

@@ -1,0 +1,83 @@
+"""Reads PostgreSQL column by column: a query answers with one value for each, and not with rows.
+
+A row costs the server a message, the driver a tuple and Python an object for each value. A packed
+column is the bytes of its values one after the other, which NumPy and Arrow take as they are.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import date, datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import sqlalchemy as sa
+
+from otc_assets.domain.shares import MILLIONTHS
+from otc_assets.domain.tables import EXACT, ColumnType
+
+END_OF_TEXT = b"\0"
+"""Between two texts: none can hold it in PostgreSQL."""
+NULL_TEXT = b"\xff"
+"""Stands for null: no UTF-8 has this byte."""
+NULL_INTEGER = int(np.iinfo("int64").min)
+"""Stands for null among counts and quantities, none of which is so low."""
+
+FROM_TEXT: dict[ColumnType, Callable[[str], Any]] = {
+    ColumnType.DATE: date.fromisoformat,
+    ColumnType.TIMESTAMP: datetime.fromisoformat,
+    ColumnType.JSON: json.loads,
+}
+"""What SQLite has as text, and a packed column too."""
+
+
+def select_packed(
+    connection: sa.Connection, query: sa.Select[Any], kinds: Mapping[str, ColumnType]
+) -> pd.DataFrame:
+    """Return the rows of a query, in its order, given the type of each of its columns."""
+    rows = query.subquery()
+    columns = [_packed(rows.c[name], kind) for name, kind in kinds.items()]
+    answer = connection.execute(sa.select(*columns)).one()
+    return pd.DataFrame(
+        {
+            name: _unpacked(values, kind)
+            for (name, kind), values in zip(kinds.items(), answer, strict=True)
+        }
+    )
+
+
+def _packed(column: sa.ColumnElement[Any], kind: ColumnType) -> sa.ColumnElement[bytes]:
+    function = sa.func
+    if kind is ColumnType.NUMBER:
+        return function.string_agg(function.float8send(function.coalesce(column, np.nan)), b"")
+    if kind in (ColumnType.COUNT, *EXACT):
+        number = sa.cast(column * MILLIONTHS if kind in EXACT else column, sa.BigInteger)
+        return function.string_agg(function.int8send(function.coalesce(number, NULL_INTEGER)), b"")
+    is_hash = kind is ColumnType.HASH
+    text = function.encode(column, "hex") if is_hash else sa.cast(column, sa.Text)
+    return function.string_agg(function.coalesce(function.textsend(text), NULL_TEXT), END_OF_TEXT)
+
+
+def _unpacked(values: bytes | None, kind: ColumnType) -> "pd.Series[Any]":
+    """Return a column's values; None: the query has no rows."""
+    if kind is ColumnType.NUMBER:
+        return pd.Series(np.frombuffer(values or b"", ">f8").astype("float64"))
+    if kind in (ColumnType.COUNT, *EXACT):
+        numbers = pd.Series(np.frombuffer(values or b"", ">i8").astype("int64"))
+        is_null = numbers == NULL_INTEGER
+        return numbers.astype("Int64").mask(is_null) if is_null.any() else numbers
+    texts = pa.array([], pa.large_string()) if values is None else _texts(values)
+    if kind is ColumnType.TEXT:
+        return pd.Series(pd.array(texts, dtype="str"))
+    if kind is ColumnType.FLAG:
+        return pd.Series(pc.equal(texts, "true").fill_null(False).to_numpy(zero_copy_only=False))
+    parse = bytes.fromhex if kind is ColumnType.HASH else FROM_TEXT[kind]
+    found = [None if text is None else parse(text) for text in texts.to_pylist()]
+    return pd.Series(found, dtype=object)
+
+
+def _texts(values: bytes) -> pa.Array:
+    split = pc.split_pattern(pa.array([values], pa.large_binary()), END_OF_TEXT).values
+    return pc.if_else(pc.equal(split, NULL_TEXT), None, split).cast(pa.large_string())
