@@ -37,9 +37,8 @@ def select_packed(
     connection: sa.Connection, query: sa.Select[Any], kinds: Mapping[str, ColumnType]
 ) -> pd.DataFrame:
     """Return the rows of a query, in its order, given the type of each of its columns."""
-    rows = query.subquery()
-    columns = [_packed(rows.c[name], kind) for name, kind in kinds.items()]
-    answer = connection.execute(sa.select(*columns)).one()
+    columns: list[Any] = [sa.literal_column(_packed(name, kind)) for name, kind in kinds.items()]
+    answer = connection.execute(sa.select(*columns).select_from(query.subquery())).one()
     return pd.DataFrame(
         {
             name: _unpacked(values, kind)
@@ -48,36 +47,37 @@ def select_packed(
     )
 
 
-def _packed(column: sa.ColumnElement[Any], kind: ColumnType) -> sa.ColumnElement[bytes]:
-    function = sa.func
+def _packed(name: str, kind: ColumnType) -> str:
+    """Return the SQL of a column's bytes."""
     if kind is ColumnType.NUMBER:
-        return function.string_agg(function.float8send(function.coalesce(column, np.nan)), b"")
+        return f"string_agg(float8send(coalesce({name}, 'NaN')), '')"
     if kind in (ColumnType.COUNT, *EXACT):
-        number = sa.cast(column * MILLIONTHS if kind in EXACT else column, sa.BigInteger)
-        return function.string_agg(function.int8send(function.coalesce(number, NULL_INTEGER)), b"")
-    is_hash = kind is ColumnType.HASH
-    text = function.encode(column, "hex") if is_hash else sa.cast(column, sa.Text)
-    return function.string_agg(function.coalesce(function.textsend(text), NULL_TEXT), END_OF_TEXT)
+        number = f"{name} * {MILLIONTHS}" if kind in EXACT else name
+        return f"string_agg(int8send(coalesce(({number})::bigint, {NULL_INTEGER})), '')"
+    text = f"encode({name}, 'hex')" if kind is ColumnType.HASH else f"{name}::text"
+    null, end = (rf"'\x{each.hex()}'" for each in (NULL_TEXT, END_OF_TEXT))
+    return f"string_agg(coalesce(textsend({text}), {null}), {end})"
 
 
-def _unpacked(values: bytes | None, kind: ColumnType) -> "pd.Series[Any]":
-    """Return a column's values; None: the query has no rows."""
+def _unpacked(values: bytes | None, kind: ColumnType) -> Any:
+    """Return a column's values as an array; None: the query has no rows."""
     if kind is ColumnType.NUMBER:
-        return pd.Series(np.frombuffer(values or b"", ">f8").astype("float64"))
+        return np.frombuffer(values or b"", ">f8").astype("float64")
     if kind in (ColumnType.COUNT, *EXACT):
-        numbers = pd.Series(np.frombuffer(values or b"", ">i8").astype("int64"))
+        numbers = np.frombuffer(values or b"", ">i8").astype("int64")
         is_null = numbers == NULL_INTEGER
-        return numbers.astype("Int64").mask(is_null) if is_null.any() else numbers
+        return pd.arrays.IntegerArray(numbers, is_null) if is_null.any() else numbers
     texts = pa.array([], pa.large_string()) if values is None else _texts(values)
     if kind is ColumnType.TEXT:
-        return pd.Series(pd.array(texts, dtype="str"))
+        return pd.array(texts, dtype="str")
     if kind is ColumnType.FLAG:
-        return pd.Series(pc.equal(texts, "true").fill_null(False).to_numpy(zero_copy_only=False))
+        return pc.equal(texts, "true").fill_null(False).to_numpy(zero_copy_only=False)
     parse = bytes.fromhex if kind is ColumnType.HASH else FROM_TEXT[kind]
     found = [None if text is None else parse(text) for text in texts.to_pylist()]
     return pd.Series(found, dtype=object)
 
 
 def _texts(values: bytes) -> pa.Array:
-    split = pc.split_pattern(pa.array([values], pa.large_binary()), END_OF_TEXT).values
-    return pc.if_else(pc.equal(split, NULL_TEXT), None, split).cast(pa.large_string())
+    texts = pc.split_pattern(pa.array([values], pa.large_binary()), END_OF_TEXT).values
+    is_null = pc.equal(texts, NULL_TEXT)
+    return pc.if_else(is_null, None, texts).cast(pa.large_string())
