@@ -87,7 +87,7 @@ def _copy(ours: Warehouse, bare: Warehouse, weeks: int) -> float:
     seconds = 0.0
     for number in range(weeks):
         for week in (week_number(tier, number) for tier in Tier):
-            ensure_partitions(bare.engine, ATS, week.week_ending)
+            ensure_partitions(bare.engine, ATS, week.week_ending.year)
             ready = {name: _ready(ours.engine, name, week) for name in names}
             with bare.engine.begin() as connection:
                 driver = connection.connection.driver_connection

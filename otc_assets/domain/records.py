@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -59,7 +60,8 @@ def slice_content_hash(rows: Iterable[bytes], reject_lines: Iterable[str]) -> st
 
     Rejected lines count: a file that differs only in them is another content.
     """
-    digest = hashlib.sha256(b"".join(sorted(rows)))
+    hashes = np.frombuffer(b"".join(rows), f"S{HASH_BYTES}")
+    digest = hashlib.sha256(np.sort(hashes).tobytes())
     for line in sorted(reject_lines):
         digest.update(line.encode() + b"\n")
     return digest.hexdigest()

@@ -197,7 +197,8 @@ def _write(writer: SliceWriter, parsed: ParsedFile, record: dict[str, Any]) -> N
         "publication_date": parsed.publication_date,
         "source_bytes": parsed.size,
     }
-    writer.insert_record("revisions", {**record, **origin, **content, **counts}, "ingested_at")
+    revision = {**record, **origin, **content, **counts}
+    writer.insert_records("revisions", [revision], "ingested_at")
     downloaded = {**origin, "source_bytes": parsed.size, "archive_key": record["archive_key"]}
     writer.append_event("FILE_DOWNLOADED", downloaded)
     written = {"rows": intake.row_count, "rejects": intake.reject_count, **scope}

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import sqlalchemy as sa
 
+from otc_assets.domain.records import HASH_BYTES
 from otc_assets.domain.shares import DECIMALS, MILLIONTHS
 from otc_assets.domain.tables import EXACT, ColumnType, Table
 from otc_assets.warehouse.packed import FROM_TEXT, select_packed
@@ -92,16 +93,14 @@ def _copy(
         if column.type in EXACT:
             out[name] = _decimal_text(frame[name])
         elif column.type is ColumnType.HASH:
-            out[name] = pa.array([rf"\x{value.hex()}" for value in frame[name]])
+            out[name] = _hex_text(frame[name])
         elif column.type is ColumnType.COUNT and frame[name].dtype.kind == "f":
             out[name] = pa.array(frame[name].astype("Int64"), from_pandas=True)
-        elif column.type is ColumnType.TEXT:
-            # Anew: Arrow writes the strings of a part of a longer array wrongly.
-            out[name] = pa.array(frame[name].to_numpy(dtype=object), from_pandas=True)
         else:
             out[name] = pa.array(frame[name], from_pandas=True)
     buffer = io.BytesIO()
-    pa.csv.write_csv(pa.table(out), buffer, pa.csv.WriteOptions(include_header=False))
+    whole = pa.table(out).combine_chunks()  # Arrow writes the strings of some parts wrongly
+    pa.csv.write_csv(whole, buffer, pa.csv.WriteOptions(include_header=False))
     driver = connection.connection.driver_connection
     assert driver is not None
     names = ", ".join(out)
@@ -117,6 +116,14 @@ def _decimal_text(values: "pd.Series[Any]") -> pa.Array:
     millionths = pa.array(values, pa.int64(), from_pandas=True).cast(pa.decimal128(19, 0))
     exact = pc.multiply(millionths, pa.scalar(Decimal(1) / MILLIONTHS, pa.decimal128(7, DECIMALS)))
     return pc.utf8_rtrim(pc.utf8_rtrim(exact.cast(pa.string()), "0"), ".")
+
+
+def _hex_text(hashes: "pd.Series[Any]") -> pa.Array:
+    """Return hashes as PostgreSQL reads them, all at once rather than one by one."""
+    stored = pa.array(hashes, pa.binary(HASH_BYTES)).buffers()[1].to_pybytes()
+    digits = pa.py_buffer(stored.hex().encode())
+    each = pa.Array.from_buffers(pa.binary(2 * HASH_BYTES), len(hashes), [None, digits])
+    return pc.binary_join_element_wise(r"\x", each.cast(pa.string()), "")
 
 
 def as_stored(connection: sa.Connection, table: Table, frame: pd.DataFrame) -> pd.DataFrame:

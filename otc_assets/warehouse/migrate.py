@@ -7,7 +7,6 @@ made anew.
 
 import sqlite3
 import tempfile
-from datetime import date
 
 import sqlalchemy as sa
 from alembic import command
@@ -99,13 +98,12 @@ def write_migration(message: str) -> None:
             command.revision(config, message, autogenerate=True, rev_id=f"{number:04}")
 
 
-def ensure_partitions(engine: sa.Engine, dataset: Dataset, week_ending: date) -> None:
-    """Create the PostgreSQL partitions of the week's year where they are missing.
+def ensure_partitions(engine: sa.Engine, dataset: Dataset, year: int) -> None:
+    """Create the PostgreSQL partitions of a year where they are missing.
 
     A partition is made beside its table and then attached, which, unlike creating it in place,
     stops no reader or writer.
     """
-    year = week_ending.year
     tables = [dataset.table_name(rows_of(table).name) for table in bulk_tables()]
     names = {f"{table}_y{year}": table for table in tables}
     with engine.connect() as connection:

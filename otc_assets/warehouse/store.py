@@ -123,6 +123,8 @@ class SliceReader:
     def _stored(
         self, table: Table, week: WeekKey, names: Sequence[str], lineage: list[dict[str, Any]]
     ) -> pd.DataFrame:
+        if not lineage:
+            return pd.DataFrame({name: as_series([], table.column(name).type) for name in names})
         rows, target = rows_of(table), rows_table(table.name, self.dataset)
         numbers = [record["lineage_number"] for record in lineage]
         several = len(lineage) > 1
@@ -133,12 +135,12 @@ class SliceReader:
             self.connection,
             rows,
             target,
-            ["lineage_number", *own],
+            ["lineage_number", *own] if several or not own else own,
             target.c.slice == week.number,
             target.c.lineage_number.in_(numbers),
             order_by=rows.key,
         )
-        of_row = np.searchsorted(numbers, found["lineage_number"])
+        of_row = np.searchsorted(numbers, found["lineage_number"]) if several else [0] * len(found)
         for name in (name for name in wanted if name in LINEAGE_COLUMN):
             values = [record[LINEAGE_COLUMN[name]] for record in lineage]
             shared = as_series(values, table.column(name).type)
@@ -293,6 +295,8 @@ class SliceWriter(SliceReader):
             for record in self._lineage(name, self.week, **scope)
             if record["calc_version"] not in keep_versions
         ]
+        if not numbers:
+            return
         for target in (rows_table(name, self.dataset), self.sql_table("lineage")):
             mine = sa.and_(target.c.slice == self.week.number, target.c.lineage_number.in_(numbers))
             self.connection.execute(sa.delete(target).where(mine))
@@ -327,6 +331,7 @@ class SliceWriter(SliceReader):
             sizes = groups.size()
             counts = sizes.tolist()
             own = sizes.index.to_frame().to_dict("records")
+        records = []
         for number, (values, count) in enumerate(zip(own, counts, strict=True), start=first):
             values |= {
                 column.name: date.fromisoformat(values[column.name])
@@ -341,7 +346,8 @@ class SliceWriter(SliceReader):
                 **constants,
                 **values,
             }
-            self.insert_record("lineage", record, "written_at")
+            records.append(record)
+        self.insert_records("lineage", records, "written_at")
         return numbers
 
     def forget_revision(self, number: int) -> None:
@@ -362,17 +368,21 @@ class SliceWriter(SliceReader):
             "archive_key": archive_key,
             "first_failed_at": before["first_failed_at"] if before else self.batch.at,
         }
-        self.insert_record("dead_letters", record, "failed_at")
+        self.insert_records("dead_letters", [record], "failed_at")
 
     def clear_dead_letter(self) -> None:
         """Record that the slice has been taken in."""
         target = self.sql_table("dead_letters")
         self.connection.execute(sa.delete(target).where(_of(target, self.week)))
 
-    def insert_record(self, name: str, record: Mapping[str, Any], time_column: str) -> None:
-        """Insert one row of a store table; slice and lineage are filled in."""
-        values = {**self._slice(), **self.batch.columns(time_column), **record}
-        self.connection.execute(sa.insert(self.sql_table(name)).values(values))
+    def insert_records(
+        self, name: str, records: Sequence[Mapping[str, Any]], time_column: str
+    ) -> None:
+        """Insert rows of a store table; slice and lineage are filled in."""
+        shared = {**self._slice(), **self.batch.columns(time_column)}
+        if records:
+            values = [{**shared, **record} for record in records]
+            self.connection.execute(sa.insert(self.sql_table(name)), values)
 
     def save_manifest(self, **changes: Any) -> dict[str, Any]:
         """Change columns of the slice's manifest row, and return the whole row."""
@@ -399,8 +409,8 @@ class SliceWriter(SliceReader):
         self._insert_verdicts(table_name, results)
 
     def _insert_verdicts(self, table_name: str, results: Sequence[QualityCheckResult]) -> None:
-        for result in results:
-            record = {
+        records = [
+            {
                 "table_name": table_name,
                 "rule": result.check_name,
                 "passed": result.passed,
@@ -408,7 +418,9 @@ class SliceWriter(SliceReader):
                 "is_expected": result.is_expected,
                 "details": result.details,
             }
-            self.insert_record("quality_checks", record, "checked_at")
+            for result in results
+        ]
+        self.insert_records("quality_checks", records, "checked_at")
 
     def append_event(self, event_type: str, payload: Mapping[str, Any]) -> None:
         """Append what happened; its cause is the slice's event before it in the same run."""
@@ -428,7 +440,7 @@ class SliceWriter(SliceReader):
             "payload": dict(payload),
             "causation_id": self.connection.execute(before).scalar_one_or_none(),
         }
-        self.insert_record("events", record, "created_at")
+        self.insert_records("events", [record], "created_at")
 
     def _slice(self) -> dict[str, Constant]:
         return {"week_ending": self.week.week_ending, "tier": self.week.tier.value}
@@ -442,6 +454,7 @@ class Warehouse:
         self.url = url
         self.dataset = dataset
         self._cache = FrameCache()
+        self._years: set[int] = set()
 
     @cached_property
     def engine(self) -> sa.Engine:
@@ -466,9 +479,10 @@ class Warehouse:
 
         All of it is kept, or, after an error or a kill, none of it.
         """
-        engine = self.engine
-        if engine.dialect.name == "postgresql":
-            ensure_partitions(engine, self.dataset, week.week_ending)
+        engine, year = self.engine, week.week_ending.year
+        if engine.dialect.name == "postgresql" and year not in self._years:
+            ensure_partitions(engine, self.dataset, year)
+            self._years.add(year)
         with write_transaction(engine, self.dataset.table_name(str(week))) as connection:
             yield SliceWriter(connection, self.dataset, self._cache, week, Batch(run))
 
