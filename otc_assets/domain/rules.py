@@ -187,8 +187,8 @@ def symbols_of_last_week_are_there(view: SliceView) -> Finding:
     previous = view.previous()
     if previous is None:
         return Finding(True, {"compared": False})
-    before = set(previous["symbol"].unique())
-    gone = before - set(view.frames["venue_volume"]["symbol"].unique())
+    before = set(previous["symbol"].unique().tolist())
+    gone = before - set(view.frames["venue_volume"]["symbol"].unique().tolist())
     rate = 100 * len(gone) / len(before) if before else 0.0
     usual = rate <= MAX_SYMBOLS_GONE_PCT[view.week.tier]
     details = {"gone": len(gone), "gone_pct": round(rate, 2), "examples": sorted(gone)[:10]}
@@ -262,9 +262,9 @@ def hhi_is_within_bounds(view: SliceView) -> Finding:
 @rule("concentration", Severity.ERROR)
 def every_symbol_is_rated(view: SliceView) -> Finding:
     """Each version has exactly the symbols of venue_volume."""
-    wanted = set(view.frames["venue_volume"]["symbol"].unique())
+    wanted = set(view.frames["venue_volume"]["symbol"].unique().tolist())
     versions = view.frames["concentration"].groupby("calc_version")["symbol"]
-    wrong = {str(v): len(wanted ^ set(symbols)) for v, symbols in versions}
+    wrong = {str(v): len(wanted ^ set(symbols.tolist())) for v, symbols in versions}
     return Finding(bool(wrong) == bool(wanted) and not any(wrong.values()), {"differences": wrong})
 
 

@@ -178,12 +178,17 @@ def intake_of(known: Knowledge) -> Intake:
     """Return what became of the lines of the revision that is known."""
     number = known.revisions[known.week].source_revision
     record = known.reader.revision(known.week, number)
-    codes = known.reader.frame("rejects", known.week, ["reason_code"], source_revision=number)
-    refused = codes.loc[codes["reason_code"] != RejectReason.EXACT_REPEAT.value, "reason_code"]
     return Intake(
         line_count=record["line_count"],
         row_count=record["row_count"],
         reject_count=record["reject_count"],
         repeat_count=record["repeat_count"],
-        reasons={str(code): int(count) for code, count in refused.value_counts().items()},
+        reasons=_reasons(known, number) if record["reject_count"] else {},
     )
+
+
+def _reasons(known: Knowledge, number: int) -> dict[str, int]:
+    """Count the refused lines of a revision by what is wrong with them."""
+    codes = known.reader.frame("rejects", known.week, ["reason_code"], source_revision=number)
+    refused = codes.loc[codes["reason_code"] != RejectReason.EXACT_REPEAT.value, "reason_code"]
+    return {str(code): int(count) for code, count in refused.value_counts().items()}
