@@ -17,20 +17,32 @@ Standings = Mapping[str | None, Mapping[str, Any]]
 """What to say (passed, severity, description, metadata) of each partition; None is all of them."""
 
 
+def partition_keys(context: dg.AssetCheckExecutionContext, asset: dg.AssetKey) -> list[str]:
+    """Return the partitions of the run; of one without any ("Execute all"), all there are."""
+    if context.has_partition_key or context.has_partition_key_range:
+        return list(context.partition_keys)
+    return sorted(context.instance.get_materialized_partitions(asset))
+
+
 def evaluations(
-    instance: dg.DagsterInstance, key: dg.AssetKey, check_name: str, standings: Standings
+    context: dg.AssetCheckExecutionContext, check: dg.AssetCheckSpec, standings: Standings
 ) -> Iterator[Any]:
-    """Yield the events of one check step over many partitions."""
-    targets = _materializations(instance, key, {p for p in standings if p is not None})
+    """Yield the events of one check over the partitions of a run."""
+    wanted = {partition for partition in standings if partition is not None}
+    if "dagster/partition" in context.run.tags and len(wanted) == 1:
+        standing = standings[wanted.pop()]
+        yield dg.AssetCheckResult(asset_key=check.asset_key, check_name=check.name, **standing)
+        return
+    targets = _materializations(context.instance, check.asset_key, wanted)
     for partition, standing in standings.items():
         yield dg.AssetCheckEvaluation(
-            asset_key=key,
-            check_name=check_name,
+            asset_key=check.asset_key,
+            check_name=check.name,
             partition=partition,
             target_materialization_data=targets.get(partition),
             **standing,
         )
-    yield dg.Output(None, "result")
+    yield dg.Output(None, check.get_python_identifier())
 
 
 def _materializations(

@@ -1,9 +1,9 @@
-"""Two checks for each table: what must hold, and what usually does.
+"""Two checks for each table, in one step: what must hold, and what usually does.
 
 `rows_are_sound` has the rules of severity error and critical, `week_is_usual` the others. The
 verdict of each rule is in the check's metadata and in `quality_checks`. Rules are grouped because a
 check stores events for every partition: with a check for each rule, a backfill of all history would
-spend most of its time on them.
+spend most of its time on them. Both read the same rows, once.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ import dagster as dg
 from otc_assets.assets.partitions import SLICES, asset_key_of, partition_key_of, slice_of
 from otc_assets.assets.platform import Platform, run_ids
 from otc_assets.calculations import output_tables
-from otc_assets.checks.evaluations import evaluations
+from otc_assets.checks.evaluations import evaluations, partition_keys
 from otc_assets.domain.datasets import Dataset
 from otc_assets.domain.quality import QualityCheckResult, Rule, Severity
 from otc_assets.domain.rules import PRESENCE, rules_of
@@ -30,56 +30,57 @@ Verdicts = dict[str, list[QualityCheckResult]]
 
 
 def build_checks(dataset: Dataset) -> list[dg.AssetChecksDefinition]:
-    """Return the checks of every table of a dataset that has rules of their kind."""
-    return [
-        _check(table, dataset, name, rules)
-        for table in (RAW, *output_tables())
-        for name, rules in _grouped(rules_of(table)).items()
-        if rules
-    ]
+    """Return the checks of every table of a dataset, those of a table in one step."""
+    return [_checks(table, dataset) for table in (RAW, *output_tables())]
 
 
 def _grouped(rules: list[Rule]) -> dict[str, list[Rule]]:
-    return {
+    groups = {
         SOUND: [rule for rule in rules if rule.severity in GRAVE],
         USUAL: [rule for rule in rules if rule.severity not in GRAVE],
     }
+    return {name: group for name, group in groups.items() if group}
 
 
-def _check(
-    table: Table, dataset: Dataset, name: str, rules: list[Rule]
-) -> dg.AssetChecksDefinition:
-    asset = asset_key_of(table.name, dataset)
-    sentences = (f"- `{rule.name}`: {rule.description.splitlines()[0]}" for rule in rules)
+def _checks(table: Table, dataset: Dataset) -> dg.AssetChecksDefinition:
+    asset, grouped = asset_key_of(table.name, dataset), _grouped(rules_of(table))
+    specs = [
+        dg.AssetCheckSpec(
+            name,
+            asset=asset,
+            partitions_def=SLICES,
+            description="\n".join(
+                f"- `{rule.name}`: {rule.description.splitlines()[0]}" for rule in rules
+            ),
+        )
+        for name, rules in grouped.items()
+    ]
 
-    @dg.asset_check(  # type: ignore[arg-type]  # its stub knows of no generator
-        asset=asset,
-        name=name,
-        partitions_def=SLICES,
-        description="\n".join(sentences),
+    @dg.multi_asset_check(
+        name=f"{asset.to_python_identifier()}_checks", specs=specs, can_subset=True
     )
-    def check(context: dg.AssetCheckExecutionContext, platform: Platform) -> Iterator[Any]:
+    def checks(context: dg.AssetCheckExecutionContext, platform: Platform) -> Iterator[Any]:
         warehouse, run = platform.warehouse(dataset), run_ids(context.run)
-        requested = [slice_of(key) for key in _partition_keys(context, asset)]
+        selected = [spec for spec in specs if spec.key in context.selected_asset_check_keys]
+        rules = [rule for spec in selected for rule in grouped[spec.name]]
+        requested = [slice_of(key) for key in partition_keys(context, asset)]
         verdicts = {
             partition_key_of(week): judge(warehouse, table, rules, week, run)
             for week in (*requested, *refreshed(warehouse, table.name, requested))
         }
-        if "dagster/partition" in context.run.tags and len(verdicts) == 1:
-            yield dg.AssetCheckResult(**_standing(next(iter(verdicts.values()))))
-        else:
-            yield from evaluations(context.instance, asset, name, _standings(verdicts))
-        if name == SOUND:
+        for spec in selected:
+            mine = {key: _of(grouped[spec.name], found) for key, found in verdicts.items()}
+            yield from evaluations(context, spec, _standings(mine))
+        if SOUND in {spec.name for spec in selected}:
             _fail_run_if_unsound(table, verdicts)
 
-    return check
+    return checks
 
 
-def _partition_keys(context: dg.AssetCheckExecutionContext, asset: dg.AssetKey) -> list[str]:
-    """Return the partitions of the run; of one without any ("Execute all"), all there are."""
-    if context.has_partition_key or context.has_partition_key_range:
-        return list(context.partition_keys)
-    return sorted(context.instance.get_materialized_partitions(asset))
+def _of(rules: list[Rule], found: list[QualityCheckResult]) -> list[QualityCheckResult]:
+    """Return the verdicts of a check's rules, or what was said of the slice instead of them."""
+    names = {rule.name for rule in rules}
+    return [verdict for verdict in found if verdict.check_name in names] or found
 
 
 def _standings(verdicts: Verdicts) -> dict[str | None, dict[str, Any]]:

@@ -8,7 +8,7 @@ import dagster as dg
 from otc_assets.assets.features import FEATURES_KEY
 from otc_assets.assets.partitions import SLICES, partition_key_of, slice_of
 from otc_assets.assets.platform import Platform
-from otc_assets.checks.evaluations import evaluations
+from otc_assets.checks.evaluations import evaluations, partition_keys
 from otc_assets.domain.datasets import ATS, Dataset
 from otc_assets.research.export import faults, later_slices
 
@@ -21,16 +21,18 @@ def build_feature_checks(datasets: Sequence[Dataset]) -> list[dg.AssetChecksDefi
 
 
 def _check() -> dg.AssetChecksDefinition:
-    @dg.asset_check(  # type: ignore[arg-type]  # its stub knows of no generator
+    spec = dg.AssetCheckSpec(
+        NAME,
         asset=FEATURES_KEY,
-        name=NAME,
         partitions_def=SLICES,
         description="The file of each computed slice is there and has rows of that slice alone, "
         "one per symbol and event_timestamp, none of them known before the week was public.",
     )
+
+    @dg.multi_asset_check(name=f"{FEATURES_KEY.to_python_identifier()}_checks", specs=[spec])
     def check(context: dg.AssetCheckExecutionContext, platform: Platform) -> Iterator[Any]:
         ats, root = platform.warehouse(ATS), platform.features()
-        requested = [slice_of(key) for key in _partition_keys(context)]
+        requested = [slice_of(key) for key in partition_keys(context, FEATURES_KEY)]
         found = {
             partition_key_of(week): faults(ats, root, week)
             for week in (*requested, *later_slices(ats, root, requested))
@@ -39,23 +41,11 @@ def _check() -> dg.AssetChecksDefinition:
             key: _standing(of_slice) for key, of_slice in found.items()
         }
         wrong = [f"{key}: {fault}" for key, of_slice in found.items() for fault in of_slice]
-        if "dagster/partition" in context.run.tags and len(standings) == 1:
-            yield dg.AssetCheckResult(**next(iter(standings.values())))
-        else:
-            yield from evaluations(
-                context.instance, FEATURES_KEY, NAME, {**standings, None: _standing(wrong)}
-            )
+        yield from evaluations(context, spec, {**standings, None: _standing(wrong)})
         if wrong:
             raise dg.Failure("features are not sound in:\n" + "\n".join(wrong))
 
     return check
-
-
-def _partition_keys(context: dg.AssetCheckExecutionContext) -> list[str]:
-    """Return the partitions of the run; of one without any ("Execute all"), all there are."""
-    if context.has_partition_key or context.has_partition_key_range:
-        return list(context.partition_keys)
-    return sorted(context.instance.get_materialized_partitions(FEATURES_KEY))
 
 
 def _standing(faults: list[str]) -> dict[str, Any]:

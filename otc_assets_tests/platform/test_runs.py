@@ -170,7 +170,7 @@ def test_a_bad_week_fails_the_run_and_names_itself(with_a_bad_week: tuple[Statio
     _, result = with_a_bad_week
     assert not result.success
     failures = [event for event in result.all_events if event.is_step_failure]
-    assert [failure.step_key for failure in failures] == ["raw_rows_are_sound"]
+    assert [failure.step_key for failure in failures] == ["raw_checks"]
     message = failures[0].step_failure_data.error.message
     assert "OTC|2025-05-16: week_is_present: finra_otc_weekly_otc_20250616.csv, line 269" in message
     assert "NMS Tier 2" not in message
