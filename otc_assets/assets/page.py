@@ -10,7 +10,6 @@ from otc_assets.assets.partitions import asset_key_of
 from otc_assets.assets.platform import Platform, today
 from otc_assets.domain.datasets import Dataset
 from otc_assets.research.facts import Facts, State
-from otc_assets.research.page import write_page
 from otc_assets.settings import setting
 
 PAGE = dg.AssetKey("research_page")
@@ -45,6 +44,9 @@ def build_page(datasets: Sequence[Dataset]) -> dg.AssetsDefinition:
     def research_page(
         context: dg.AssetExecutionContext, platform: Platform, config: Page
     ) -> dg.MaterializeResult[None]:
+        # Here: matplotlib would cost every process that loads the definitions a quarter second.
+        from otc_assets.research.page import write_page  # noqa: PLC0415
+
         destination = platform.page_url or setting("OTC_PAGE_URL")
         stores = [platform.warehouse(dataset) for dataset in datasets]
         facts = write_page(destination, stores, today(), config.symbol)
