@@ -40,34 +40,34 @@ def insert_frame(
 def _executemany(
     connection: sa.Connection, table: Table, sql_table: sa.Table, frame: pd.DataFrame
 ) -> None:
-    columns = {
-        column.name: _sqlite_values(frame[column.name], column.type)
-        for column in table.columns
-        if frame[column.name].notna().any()  # null by itself, and cheaper so
-    }
+    columns = {}
+    for column in table.columns:
+        values, is_null = frame[column.name], frame[column.name].isna()
+        if not is_null.all():  # null by itself, and cheaper so
+            columns[column.name] = _sqlite_values(values, is_null, column.type)
     row = f"({', '.join('?' * len(columns))})"
 
     def insert(rows: int) -> str:
-        values = ", ".join([row] * rows)
-        return f"INSERT INTO {sql_table.name} ({', '.join(columns)}) VALUES {values}"
+        marks = ", ".join([row] * rows)
+        return f"INSERT INTO {sql_table.name} ({', '.join(columns)}) VALUES {marks}"
 
     driver = connection.connection.driver_connection
     assert driver is not None
-    values = chain.from_iterable(zip(*columns.values(), strict=True))
+    flat = chain.from_iterable(zip(*columns.values(), strict=True))
     whole, rest = divmod(len(frame), ROWS_A_STATEMENT)
     size = ROWS_A_STATEMENT * len(columns)
-    driver.executemany(
-        insert(ROWS_A_STATEMENT), (tuple(islice(values, size)) for _ in range(whole))
-    )
+    driver.executemany(insert(ROWS_A_STATEMENT), (tuple(islice(flat, size)) for _ in range(whole)))
     if rest:
-        driver.execute(insert(rest), tuple(values))
+        driver.execute(insert(rest), tuple(flat))
 
 
-def _sqlite_values(values: "pd.Series[Any]", kind: ColumnType) -> list[Any]:
+def _sqlite_values(
+    values: "pd.Series[Any]", is_null: "pd.Series[bool]", kind: ColumnType
+) -> list[Any]:
     if kind in EXACT:
         return _numbers(values)
-    if values.isna().any():
-        return values.astype(object).where(values.notna(), None).tolist()
+    if is_null.any():
+        return values.astype(object).where(~is_null, None).tolist()
     if kind is ColumnType.TEXT:  # Arrow's strings are slow to walk through one by one
         return list(values.to_numpy(dtype=object))
     return values.tolist()
