@@ -53,6 +53,7 @@ def test_killed_at_any_moment_and_run_again(
     assert content(settled) == undisturbed
 
 
+@pytest.mark.unmigrated
 def test_killed_during_the_first_migration(database_url: str, tmp_path: Path, undisturbed: str):
     killed = subprocess.Popen(
         [sys.executable, "-c", KILL_IN_MIGRATION, database_url], cwd=REPOSITORY

@@ -18,6 +18,7 @@ from otc_assets.warehouse.migrate import downgrade, migrate
 from otc_assets.warehouse.schema import bulk_tables, metadata, sql_table, views
 from otc_assets.warehouse.store import Warehouse
 
+pytestmark = pytest.mark.unmigrated
 each_dataset = pytest.mark.parametrize("dataset", DATASETS, ids=lambda dataset: dataset.name)
 
 
