@@ -1,5 +1,6 @@
 """Stores for the tests: SQLite files, and databases on a real PostgreSQL server."""
 
+import gc
 import os
 import shutil
 import tempfile
@@ -7,9 +8,11 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from dagster._core.storage.event_log.sqlite import sqlite_event_log
 from hypothesis import settings
 
 from otc_assets.warehouse.store import Warehouse
@@ -28,6 +31,28 @@ def _features_elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
         patch.setenv("OTC_FEATURES_URL", str(tmp_path_factory.mktemp("features")))
         patch.setenv("OTC_PAGE_URL", str(tmp_path_factory.mktemp("page") / "research.html"))
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _dagster_keeps_its_engines() -> Iterator[None]:
+    """Let Dagster's SQLite storage compile each statement once, and not anew for each event."""
+    engines: dict[str, sa.Engine] = {}
+
+    def engine_of(url: str, **options: Any) -> sa.Engine:
+        if url not in engines:
+            engines[url] = sa.create_engine(url, **options)
+        return engines[url]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sqlite_event_log, "create_engine", engine_of)
+        yield
+
+
+def pytest_collection_finish() -> None:
+    """Spare the collector what was imported, which stays anyway: it looks through it each time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000)
 
 
 @pytest.fixture(scope="session")
