@@ -6,6 +6,11 @@ from collections.abc import Callable
 TURNS = 8
 
 
+def verdict(*, holds: bool) -> str:
+    """Return what is printed of a bar."""
+    return "holds" if holds else "MISSED"
+
+
 def cpu_seconds(work: Callable[[int], object], turn: int) -> float:
     """Return the CPU time of this process that a turn of ``work`` takes."""
     started = time.process_time()
@@ -23,8 +28,7 @@ def compare(
     """
     times = [(cpu_seconds(baseline, n), cpu_seconds(ours, n)) for n in range(TURNS)][1:]
     base, mine = (min(column) for column in zip(*times, strict=True))
-    verdict = "holds" if mine <= bar * base else "MISSED"
     print(
         f"{name}: baseline {base:.3f} s, ours {mine:.3f} s, ratio {mine / base:.2f}, "
-        f"bar {bar} ({verdict})"
+        f"bar {bar} ({verdict(holds=mine <= bar * base)})"
     )

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import sqlalchemy as sa
 
+from benchmarks.measure import verdict
 from benchmarks.pipeline import RUN, TODAY
 from benchmarks.server import postgres
 from benchmarks.weeks import ROWS, week_number, write_week
@@ -45,11 +46,10 @@ def measure(name: str, url: str, bare: Callable[[Any, str, list[Any]], None]) ->
         times.append((bare_time, time.perf_counter() - started))
     base, mine = (min(column) for column in zip(*times, strict=True))
     part = base / mine
-    verdict = "holds" if part >= LEAST_PART_OF_THE_RATE else "MISSED"
     rows = ROWS[Tier.NMS_TIER_1]
     print(
         f"{name}: bare {rows / base:,.0f} rows/s, ours {rows / mine:,.0f} rows/s, "
-        f"{part:.0%} of the rate, bar 60% ({verdict})"
+        f"{part:.0%} of the rate, bar 60% ({verdict(holds=part >= LEAST_PART_OF_THE_RATE)})"
     )
     warehouse.engine.dispose()
 

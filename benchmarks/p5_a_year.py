@@ -13,6 +13,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from matplotlib.figure import Figure
 
+from benchmarks.measure import verdict
 from benchmarks.pipeline import Line
 from benchmarks.server import postgres
 from benchmarks.weeks import week_number, write_week
@@ -49,13 +50,13 @@ def main() -> None:
     print(
         f"P5 {arguments.weeks} weeks, {sum(rows):,} rows of raw: bare COPY {bare:.0f} s, "
         f"ours {sum(seconds):.0f} s, ratio {ratio:.2f}, bar {BAR} "
-        f"({'holds' if ratio <= BAR else 'MISSED'})"
+        f"({verdict(holds=ratio <= BAR)})"
     )
     change = last / first - 1
     print(
         f"P5 rate: week 1 {rates[0]:,.0f} rows/s, weeks 6 to {5 + ENDS} {first:,.0f}, "
         f"the last {ENDS} {last:,.0f}: {change:+.1%}, bar -10% "
-        f"({'holds' if change >= -SAME_RATE_WITHIN else 'MISSED'})"
+        f"({verdict(holds=change >= -SAME_RATE_WITHIN)})"
     )
     if arguments.plot:
         _plot(arguments.plot, seconds)

@@ -4,6 +4,7 @@ import sqlite3
 import tempfile
 from pathlib import Path
 
+from benchmarks.measure import verdict
 from benchmarks.pipeline import Line
 from benchmarks.weeks import week_number, write_week
 from otc_assets.domain.tiers import Tier
@@ -27,10 +28,9 @@ def main() -> None:
             "WHERE name IN ('raw_rows', 'venue_volume_rows', 'lineage')"
         )
         (size,) = stored.fetchone()
-    verdict = "holds" if size <= BAR * text else "MISSED"
     print(
         f"P7 disk: text {text:,} bytes, raw and venue_volume {size:,}, ratio {size / text:.2f}, "
-        f"bar {BAR} ({verdict})"
+        f"bar {BAR} ({verdict(holds=size <= BAR * text)})"
     )
 
 

@@ -17,6 +17,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from benchmarks.command import ROOT
+from benchmarks.measure import verdict
 from benchmarks.server import postgres
 from otc_assets.assets.partitions import partition_key_of, table_keys
 from otc_assets.definitions import build_defs
@@ -60,7 +61,7 @@ def main() -> None:
         print(
             f"P8 {3 * arguments.weeks:,} slices x 8 assets and their checks: {events:,} events, "
             f"{seconds:.0f} s, {ms:.2f} ms an event, bar {BAR_MS} ms "
-            f"({'holds' if ms <= BAR_MS else 'MISSED'})"
+            f"({verdict(holds=ms <= BAR_MS)})"
         )
         if arguments.home:
             input(f"DAGSTER_POSTGRES_URL={url} DAGSTER_HOME={home}; Enter ends it")

@@ -16,6 +16,7 @@ from random import Random
 import pandas as pd
 import sqlalchemy as sa
 
+from benchmarks.measure import verdict
 from benchmarks.pipeline import RUN, Line
 from benchmarks.server import postgres
 from benchmarks.weeks import week_number, write_week
@@ -71,7 +72,7 @@ def _measure(url: str, rows: pd.DataFrame, sizes: list[int]) -> None:
             ms, returned = _p95(query)
             print(
                 f"P9 {name}, {weeks} weeks of three tiers, {what}: p95 {ms:.1f} ms for "
-                f"{returned:,.0f} rows, bar {bar} ms ({'holds' if ms <= bar else 'MISSED'})"
+                f"{returned:,.0f} rows, bar {bar} ms ({verdict(holds=ms <= bar)})"
             )
     warehouse.engine.dispose()
 
