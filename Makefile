@@ -52,6 +52,7 @@ bench-full: bench ## the same over a year and over all history: about an hour
 	$(BIN)/python -m benchmarks.p5_a_year
 	$(BIN)/python -m benchmarks.p6_memory
 	$(BIN)/python -m benchmarks.p8_orchestration
+	$(BIN)/python -m benchmarks.p9_as_of
 
 docs: .venv/installed ## write the generated pages anew
 	$(BIN)/python -m otc_assets.operations.document

@@ -44,20 +44,21 @@ def main() -> None:
         bare = _copy(line.warehouse, Warehouse(server.database("bare")), arguments.weeks)
         line.warehouse.engine.dispose()
     ratio = sum(seconds) / bare
-    rates = [n / s for n, s in zip(rows, seconds, strict=True)]
-    # The first weeks have no five weeks behind them to look at.
-    first, last = (sum(part) / len(part) for part in (rates[5 : 5 + ENDS], rates[-ENDS:]))
     print(
         f"P5 {arguments.weeks} weeks, {sum(rows):,} rows of raw: bare COPY {bare:.0f} s, "
         f"ours {sum(seconds):.0f} s, ratio {ratio:.2f}, bar {BAR} "
         f"({verdict(holds=ratio <= BAR)})"
     )
-    change = last / first - 1
-    print(
-        f"P5 rate: week 1 {rates[0]:,.0f} rows/s, weeks 6 to {5 + ENDS} {first:,.0f}, "
-        f"the last {ENDS} {last:,.0f}: {change:+.1%}, bar -10% "
-        f"({verdict(holds=change >= -SAME_RATE_WITHIN)})"
-    )
+    rates = [n / s for n, s in zip(rows, seconds, strict=True)]
+    # The first weeks have no five weeks behind them to look at.
+    if like_others := rates[5 : 5 + ENDS]:
+        first, last = (sum(part) / len(part) for part in (like_others, rates[-ENDS:]))
+        change = last / first - 1
+        print(
+            f"P5 rate: week 1 {rates[0]:,.0f} rows/s, weeks 6 to {5 + ENDS} {first:,.0f}, "
+            f"the last {ENDS} {last:,.0f}: {change:+.1%}, bar -10% "
+            f"({verdict(holds=change >= -SAME_RATE_WITHIN)})"
+        )
     if arguments.plot:
         _plot(arguments.plot, seconds)
 

@@ -26,6 +26,7 @@ def create_engine(url: str) -> sa.Engine:
     if parsed.drivername in ("sqlite", "sqlite+pysqlite"):
         return _sqlite(parsed)
     if parsed.drivername == "postgresql+psycopg":
+        # With the usual 4 MB to sort in, a slice would be sorted on disk.
         options = f"-c search_path={POSTGRES_SCHEMA} -c timezone=UTC -c work_mem=64MB"
         return sa.create_engine(parsed, connect_args={"options": options}, pool_pre_ping=True)
     raise ValueError(

@@ -1,7 +1,8 @@
 """Reads PostgreSQL column by column: a query answers with one value for each, and not with rows.
 
 A row costs the server a message, the driver a tuple and Python an object for each value. A packed
-column is the bytes of its values one after the other, which NumPy and Arrow take as they are.
+column is the bytes of its values one after the other, which NumPy and Arrow take as they are. The
+server has the whole answer in memory for a moment, up to 1 GB a column.
 """
 
 import json
