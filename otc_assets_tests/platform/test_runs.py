@@ -129,6 +129,19 @@ def test_executing_a_check_without_partitions_judges_all_that_there_are(station:
     assert station.partitions_that_show_a_verdict("venue_share", "rows_are_sound") == RECTANGLE
 
 
+def test_one_of_the_two_checks_of_a_table_can_be_executed_alone(station: Station):
+    def runs(name: str) -> set[str]:
+        return {record.run_id for record in station.checks("venue_volume", name).values()}
+
+    before = runs("rows_are_sound")
+    check = dg.AssetCheckKey(dg.AssetKey("venue_volume"), "week_is_usual")
+    job = station.job.get_subset(asset_check_selection={check}, asset_selection=set())
+    result = job.execute_in_process(instance=station.instance)
+    assert result.success
+    assert runs("week_is_usual") == {result.run_id}
+    assert runs("rows_are_sound") == before
+
+
 def test_each_partition_shows_its_own_numbers(station: Station):
     first = station.metadata("venue_volume", "OTC|2025-05-16")
     second = station.metadata("venue_volume", "NMS Tier 2|2025-05-23")
