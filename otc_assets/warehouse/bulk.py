@@ -120,9 +120,9 @@ def _decimal_text(values: "pd.Series[Any]") -> pa.Array:
 
 def _hex_text(hashes: "pd.Series[Any]") -> pa.Array:
     """Return hashes as PostgreSQL reads them, all at once rather than one by one."""
-    stored = pa.array(hashes, pa.binary(HASH_BYTES)).buffers()[1].to_pybytes()
-    digits = pa.py_buffer(stored.hex().encode())
-    each = pa.Array.from_buffers(pa.binary(2 * HASH_BYTES), len(hashes), [None, digits])
+    is_there, stored = pa.array(hashes, pa.binary(HASH_BYTES)).buffers()
+    digits = pa.py_buffer(stored.to_pybytes().hex().encode())
+    each = pa.Array.from_buffers(pa.binary(2 * HASH_BYTES), len(hashes), [is_there, digits])
     return pc.binary_join_element_wise(r"\x", each.cast(pa.string()), "")
 
 
@@ -177,7 +177,7 @@ def _from_sqlite(values: Sequence[Any], kind: ColumnType) -> "pd.Series[Any]":
 
 def as_series(values: Sequence[Any], kind: ColumnType) -> "pd.Series[Any]":
     """Return Python's values of a column, in the type that frames have."""
-    if kind is ColumnType.COUNT:
+    if kind in (ColumnType.COUNT, *EXACT):
         return pd.Series(values, dtype="Int64" if None in values else "int64")
     if kind is ColumnType.NUMBER:
         return pd.Series(values, dtype="float64")

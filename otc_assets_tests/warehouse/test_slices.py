@@ -102,6 +102,19 @@ def test_no_symbol_is_changed(warehouse: Warehouse, symbol: str):
     assert read(warehouse)["symbol"].tolist() == [symbol]
 
 
+def test_the_columns_of_no_rows_have_the_types_of_others(warehouse: Warehouse):
+    names = ["symbol", "share_volume", "trade_count", "avg_trade_size", "record_hash"]
+    types = read(warehouse)[names].dtypes
+    write(warehouse, rows(1, 17_000_001))
+    pd.testing.assert_series_equal(types, read(warehouse)[names].dtypes)
+
+
+def test_a_row_without_its_hash_is_refused(warehouse: Warehouse):
+    with pytest.raises(Exception, match=r"(?i)not.null.*record_hash|record_hash.*not.null"):
+        write(warehouse, rows(1, 2).assign(record_hash=[bytes(16), None]))
+    assert read(warehouse).empty
+
+
 def test_a_second_write_replaces_the_first(warehouse: Warehouse):
     write(warehouse, rows(1, 2, 3))
     write(warehouse, rows(4))
