@@ -68,11 +68,13 @@ def _checks(table: Table, dataset: Dataset) -> dg.AssetChecksDefinition:
             partition_key_of(week): judge(warehouse, table, rules, week, run)
             for week in (*requested, *refreshed(warehouse, table.name, requested))
         }
+        of_check = {
+            spec.name: {key: _of(grouped[spec.name], found) for key, found in verdicts.items()}
+            for spec in selected
+        }
         for spec in selected:
-            mine = {key: _of(grouped[spec.name], found) for key, found in verdicts.items()}
-            yield from evaluations(context, spec, _standings(mine))
-        if SOUND in {spec.name for spec in selected}:
-            _fail_run_if_unsound(table, verdicts)
+            yield from evaluations(context, spec, _standings(of_check[spec.name]))
+        _fail_run_if_unsound(table, of_check.get(SOUND, {}))
 
     return checks
 

@@ -25,7 +25,7 @@ REFUSED = "refused"
 _ARCHIVED = re.compile(rf"/(\d{{4}}-\d{{2}}-\d{{2}}|{REFUSED})/([0-9a-f]{{64}})/[^/]+$")
 
 
-@lru_cache(maxsize=1)  # a file is known by it at four places between its receipt and its rows
+@lru_cache(maxsize=1)  # it is asked for at each step of one file between its receipt and its rows
 def sha256_of(data: bytes) -> str:
     """Return the hex SHA-256 by which a file's bytes are known."""
     return hashlib.sha256(data).hexdigest()

@@ -166,7 +166,7 @@ def read_lines(name: str, data: bytes, *, strict: bool = True) -> Lines:
     if strict and lines[-1].as_py() and _is_cut(dialect, header, fields[-1].as_py()):
         line = kept[-1].as_py()
         raise SourceError(name, f"{_CUT}: {line[:80]!r}", line=int(numbers[-1]))
-    values = pc.list_flatten(fields.filter(whole) if pc.any(pc.invert(whole)).as_py() else fields)
+    values = pc.list_flatten(fields if pc.all(whole).as_py() else fields.filter(whole))
     columns = {
         column: values.take(np.arange(at, len(values), len(header)))
         for at, column in enumerate(header)

@@ -38,7 +38,10 @@ def select_packed(
     connection: sa.Connection, query: sa.Select[Any], kinds: Mapping[str, ColumnType]
 ) -> pd.DataFrame:
     """Return the rows of a query, in its order, given the type of each of its columns."""
-    columns: list[Any] = [sa.literal_column(_packed(name, kind)) for name, kind in kinds.items()]
+    quote = connection.dialect.identifier_preparer.quote
+    columns: list[Any] = [
+        sa.literal_column(_packed(quote(name), kind)) for name, kind in kinds.items()
+    ]
     answer = connection.execute(sa.select(*columns).select_from(query.subquery())).one()
     return pd.DataFrame(
         {
@@ -49,7 +52,7 @@ def select_packed(
 
 
 def _packed(name: str, kind: ColumnType) -> str:
-    """Return the SQL of a column's bytes."""
+    """Return the SQL of a column's bytes, given its quoted name."""
     if kind is ColumnType.NUMBER:
         return f"string_agg(float8send(coalesce({name}, 'NaN')), '')"
     if kind in (ColumnType.COUNT, *EXACT):

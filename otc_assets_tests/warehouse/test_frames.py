@@ -15,6 +15,8 @@ from otc_assets.warehouse.bulk import select_frame
 from otc_assets.warehouse.engine import create_engine
 from otc_assets.warehouse.schema import SQL_TYPES
 
+pytestmark = pytest.mark.unmigrated
+
 MOMENT = datetime(2026, 1, 26, 9, 0, 0, 120_000, tzinfo=UTC)
 VALUES: dict[ColumnType, list[Any]] = {
     ColumnType.TEXT: ["", "a", None, "two\nlines\r\n", "ÿ", "🏛", "\\x00", "NULL", "\x1f|,\"'"],
