@@ -8,11 +8,9 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from dagster._core.storage.event_log.sqlite import sqlite_event_log
 from hypothesis import settings
 
 from otc_assets.warehouse.store import Warehouse
@@ -30,21 +28,6 @@ def _features_elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OTC_FEATURES_URL", str(tmp_path_factory.mktemp("features")))
         patch.setenv("OTC_PAGE_URL", str(tmp_path_factory.mktemp("page") / "research.html"))
-        yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _dagster_keeps_its_engines() -> Iterator[None]:
-    """Let Dagster's SQLite storage compile each statement once, and not anew for each event."""
-    engines: dict[str, sa.Engine] = {}
-
-    def engine_of(url: str, **options: Any) -> sa.Engine:
-        if url not in engines:
-            engines[url] = sa.create_engine(url, **options)
-        return engines[url]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sqlite_event_log, "create_engine", engine_of)
         yield
 
 

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import dagster as dg
@@ -138,10 +139,18 @@ def daemon(
     with (
         _no_noise(),
         _no_waiting_for_the_disk(),
-        instance_for_test(overrides=overrides) as instance,
+        TemporaryDirectory() as folder,
+        instance_for_test(
+            overrides=overrides | {"storage": _storage_in(folder, settings)}
+        ) as instance,
         WorkspaceProcessContext(instance, target or _in_this_process()) as context,
     ):
         yield Daemon(context, follows)
+
+
+def _storage_in(folder: str, settings: dict[str, Any]) -> dict[str, Any]:
+    ours = settings["storage"]["custom"]
+    return {"custom": {**ours, "config": {"base_dir": folder}}}
 
 
 @contextmanager
