@@ -150,9 +150,11 @@ def _derived_asset(table: Table, dataset: Dataset) -> dg.AssetsDefinition:
 
 
 def _each(context: dg.AssetExecutionContext, table: Table, work: Work) -> list[WeekKey]:
-    """Do each slice of the run, oldest week first, and tell the UI and the log; return them."""
-    requested = [slice_of(key) for key in context.partition_keys]
-    slices = sorted(requested, key=lambda week: (week.week_ending, week.tier))
+    """Do each slice of the run, and tell the UI and the log; return them.
+
+    Tier by tier, oldest week first: a week looks back at those of its own tier.
+    """
+    slices = sorted(slice_of(key) for key in context.partition_keys)
     started, rows = time.monotonic(), 0
     every = max(1, len(slices) // PROGRESS_LINES)
     for number, week in enumerate(slices, start=1):

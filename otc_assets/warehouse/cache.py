@@ -1,8 +1,16 @@
-"""Frames that this process has just written or read, so that the next table need not read them."""
+"""Frames that this process has written or read, so that the next table need not read them again.
 
+A range does all slices of one table before the next table begins. So what falls out of memory is
+kept too, compressed, in a temporary file: a slice comes back from it in a tenth of the time that
+the store takes.
+"""
+
+import io
+import tempfile
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import IO, Any
 
 import pandas as pd
 
@@ -10,26 +18,40 @@ from otc_assets.domain.shares import MILLIONTHS
 from otc_assets.domain.tables import EXACT, ColumnType, Table
 from otc_assets.domain.weeks import WeekKey
 
-MAX_BYTES = 128 * 2**20
+MAX_BYTES = 64 * 2**20
+"""Of frames in memory."""
+MAX_FILE_BYTES = 2 * 2**30
+"""Of the temporary file: about four years of all tiers."""
 DOUBLES_ARE_EXACT_BELOW = 2**33 * MILLIONTHS
 """SQLite rounds fractional quantities from here on: what was written is not what is read back."""
 
 
 Rows = tuple[str, WeekKey, frozenset[tuple[str, Any]]]
 """Table, slice, and further columns with the value that the rows have there: a revision of raw."""
+State = tuple[str, int]
+"""The write that rows are of, and how many they are."""
 
 
 @dataclass(frozen=True)
 class Cached:
-    """Rows, and the write that they are of."""
+    """Rows in memory."""
 
-    batch_id: str
+    state: State
     frame: pd.DataFrame
     bytes: int
 
 
+@dataclass(frozen=True)
+class Spooled:
+    """Rows in the temporary file."""
+
+    state: State
+    start: int
+    bytes: int
+
+
 class FrameCache:
-    """The newest frames by what they are of; what falls out is read again from the store.
+    """Frames by what they are of.
 
     A frame counts only while the store's rows are of the write that it came from, so another
     process's write, or a transaction that did not end well, is never hidden.
@@ -39,34 +61,64 @@ class FrameCache:
         """Begin empty."""
         self._frames: OrderedDict[Rows, Cached] = OrderedDict()
         self._bytes = 0
+        self._spooled: dict[Rows, Spooled] = {}
 
-    def get(self, rows: Rows, batch_id: str | None) -> pd.DataFrame | None:
-        """Return the frame that a write has left, None if it is not here."""
+    @cached_property
+    def _file(self) -> IO[bytes]:
+        # Has no name, so that a kill leaves nothing; unbuffered, so that an error comes at once.
+        return tempfile.TemporaryFile(prefix="otc-", buffering=0)
+
+    def get(self, rows: Rows, state: State) -> pd.DataFrame | None:
+        """Return rows that are as the store has them, None if they are not here."""
         cached = self._frames.get(rows)
-        if cached is None or cached.batch_id != batch_id:
-            return None
-        self._frames.move_to_end(rows)
-        return cached.frame
+        if cached and cached.state == state:
+            self._frames.move_to_end(rows)
+            return cached.frame
+        spooled = self._spooled.get(rows)
+        if spooled and spooled.state == state:
+            self._file.seek(spooled.start)
+            frame = pd.read_feather(io.BytesIO(self._file.read(spooled.bytes)))
+            self._keep(rows, state, frame)
+            return frame
+        return None
 
-    def put(self, rows: Rows, table: Table, batch_id: str, frame: pd.DataFrame) -> None:
-        """Keep a frame, which nobody may change from now on."""
-        self._drop(rows)
+    def put(self, rows: Rows, table: Table, state: State, frame: pd.DataFrame) -> None:
+        """Keep rows that were just written; nobody may change the frame from now on."""
+        self._spooled.pop(rows, None)
+        self.add(rows, table, state, frame)
+
+    def add(self, rows: Rows, table: Table, state: State, frame: pd.DataFrame) -> None:
+        """Keep rows that were just read; nobody may change the frame from now on."""
         quantities = [c.name for c in table.columns if c.type in EXACT and c.name in frame]
         if frame.empty or (frame[quantities].max() >= DOUBLES_ARE_EXACT_BELOW).any():
             return
         hashes = [c.name for c in table.columns if c.type is ColumnType.HASH and c.name in frame]
-        kept = frame.drop(columns=hashes)  # the bulk of it, and nothing is computed from them
-        size = int(kept.memory_usage(index=False, deep=True).sum())
-        self._frames[rows] = Cached(batch_id, kept, size)
+        # Without the bulk of it, from which nothing is computed.
+        self._keep(rows, state, frame.drop(columns=hashes))
+
+    def _keep(self, rows: Rows, state: State, frame: pd.DataFrame) -> None:
+        if before := self._frames.pop(rows, None):
+            self._bytes -= before.bytes
+        size = int(frame.memory_usage(index=False, deep=True).sum())
+        self._frames[rows] = Cached(state, frame, size)
         self._bytes += size
         while self._bytes > MAX_BYTES:
-            self._drop(next(iter(self._frames)))
-
-    def forget(self, name: str, week: WeekKey) -> None:
-        """Drop every frame of one table of a slice: some of its rows have been removed."""
-        for rows in [rows for rows in self._frames if rows[:2] == (name, week)]:
-            self._drop(rows)
-
-    def _drop(self, rows: Rows) -> None:
-        if cached := self._frames.pop(rows, None):
+            oldest, cached = self._frames.popitem(last=False)
             self._bytes -= cached.bytes
+            self._spool(oldest, cached)
+
+    def _spool(self, rows: Rows, cached: Cached) -> None:
+        """Write a frame to the end of the file, if there is room and all of it would come back."""
+        spooled = self._spooled.get(rows)
+        as_it_was = not any(map(pd.api.types.is_object_dtype, cached.frame.dtypes))
+        if not as_it_was or (spooled and spooled.state == cached.state):
+            return
+        buffer = io.BytesIO()
+        cached.frame.to_feather(buffer, compression="zstd")
+        size = buffer.tell()
+        try:
+            start = self._file.seek(0, io.SEEK_END)
+            if start + size <= MAX_FILE_BYTES and self._file.write(buffer.getvalue()) == size:
+                self._spooled[rows] = Spooled(cached.state, start, size)
+        except OSError:
+            return  # no room: it is read from the store again

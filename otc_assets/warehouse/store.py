@@ -113,12 +113,16 @@ class SliceReader:
         table = table_named(name)
         names = columns or [c.name for c in table.columns if c.name not in ("week_ending", "tier")]
         lineage = self._lineage(name, week, **equal)
-        if not fresh:
-            newest_write = lineage[0]["batch_id"] if lineage else None
-            cached = self._cache.get((name, week, frozenset(equal.items())), newest_write)
-            if cached is not None and set(names) <= set(cached):
-                return cached[list(names)]
-        return self._stored(table, week, names, lineage)
+        rows, writes = (name, week, frozenset(equal.items())), {r["batch_id"] for r in lineage}
+        if len(writes) != 1:
+            return self._stored(table, week, names, lineage)
+        state = writes.pop(), sum(record["row_count"] for record in lineage)
+        cached = None if fresh else self._cache.get(rows, state)
+        if cached is not None and set(names) <= set(cached):
+            return cached[list(names)]
+        found = self._stored(table, week, names, lineage)
+        self._cache.add(rows, table, state, found)
+        return found
 
     def _stored(
         self, table: Table, week: WeekKey, names: Sequence[str], lineage: list[dict[str, Any]]
@@ -280,13 +284,12 @@ class SliceWriter(SliceReader):
         own = frame.assign(slice=self.week.number, lineage_number=numbers)
         insert_frame(self.connection, rows_of(table), target, own)
         rows = (name, self.week, frozenset(scope.items()))
-        self._cache.put(rows, table, self.batch.batch_id, frame)
+        self._cache.put(rows, table, (self.batch.batch_id, len(frame)), frame)
 
     def remove_version(self, name: str, version: str) -> int:
         """Remove the slice's rows of one version of a calculation; return how many they were."""
         count = self.count(name, self.week, calc_version=version)
         self._remove(name, calc_version=version)
-        self._cache.forget(name, self.week)
         return count
 
     def _remove(self, name: str, keep_versions: Collection[str] = (), **scope: Any) -> None:

@@ -1,16 +1,29 @@
 """What this process has written need not be read again, and never hides what the store holds."""
 
+import io
+import os
+import tempfile
+from collections.abc import Iterator
+from datetime import date
+from errno import ENOENT
+from typing import Any
+
 import pandas as pd
 import pytest
 
+from otc_assets.calculations import output_tables
 from otc_assets.domain.shares import MILLIONTHS
+from otc_assets.domain.tables import RAW, ColumnType
 from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import WeekKey
-from otc_assets.warehouse import store
-from otc_assets.warehouse.store import RunIds, Warehouse
-from otc_assets_tests.pipeline import TODAY
+from otc_assets.warehouse import cache, store
+from otc_assets.warehouse.store import RunIds, Warehouse, table_named
+from otc_assets_tests.conftest import FIXTURES
+from otc_assets_tests.pipeline import TODAY, run, weeks
 
-WEEK = WeekKey(Tier.OTC, pd.Timestamp("2025-05-09").date())
+WEEK = WeekKey(Tier.OTC, date(2025, 5, 9))
+SECOND_DAY = date(2025, 5, 23)
+HASHES = ("content_hash", "record_hash")
 LINEAGE = {
     "calc_name": "venue_volume",
     "calc_version": "v1",
@@ -92,13 +105,89 @@ def test_a_quantity_that_sqlite_rounds_is_read_back(sqlite_warehouse: Warehouse,
     assert seen == ["venue_volume_rows"]
 
 
-def test_the_oldest_frames_make_room(warehouse: Warehouse, monkeypatch):
-    from otc_assets.warehouse import cache
+def test_what_was_read_once_is_not_read_again(warehouse: Warehouse, monkeypatch):
+    write(warehouse, rows(100))
+    seen, other = reads(monkeypatch), Warehouse(warehouse.url)
+    assert [shares(other), shares(other)] == [[100], [100]]
+    assert seen == ["venue_volume_rows"]
+    write(warehouse, rows(200))
+    assert shares(other) == [200]
+
+
+def test_what_falls_out_of_memory_comes_back_from_the_file(warehouse: Warehouse, monkeypatch):
+    seen = reads(monkeypatch)
+    monkeypatch.setattr(cache, "MAX_BYTES", 1)
+    for written in (100, 200):
+        write(warehouse, rows(written))
+        assert [shares(warehouse), shares(warehouse)] == [[written], [written]]
+    assert not seen
+    write(Warehouse(warehouse.url), rows(300))
+    assert (shares(warehouse), seen) == ([300], ["venue_volume_rows"])
+
+
+def test_a_file_that_has_no_room_costs_only_time(warehouse: Warehouse, monkeypatch):
+    seen = reads(monkeypatch)
+    monkeypatch.setattr(cache, "MAX_BYTES", 1)
+    monkeypatch.setattr(cache, "MAX_FILE_BYTES", 10)
+    write(warehouse, rows(100))
+    assert (shares(warehouse), seen) == ([100], ["venue_volume_rows"])
+
+
+@pytest.mark.parametrize("fault", ["full", "nearly full", "no folder"])
+def test_a_disk_without_room_costs_only_time(fault: str, warehouse: Warehouse, monkeypatch):
+    """A file that takes nothing, or a part: neither is read as if it were a frame."""
+
+    def faulty(**options: Any) -> Any:
+        if fault == "no folder":
+            raise FileNotFoundError(ENOENT, "No usable temporary directory found")
+        return File(fault)
+
+    class File(io.FileIO):
+        def __init__(self, fault: str) -> None:
+            super().__init__("/dev/full" if fault == "full" else os.memfd_create("small"), "w+")
+
+        def write(self, data: Any) -> int:
+            return super().write(data if fault == "full" else bytes(data)[:-1])
 
     seen = reads(monkeypatch)
     monkeypatch.setattr(cache, "MAX_BYTES", 1)
-    write(warehouse, rows(100))
-    assert (shares(warehouse), seen) == ([100], ["venue_volume_rows"])
+    monkeypatch.setattr(tempfile, "TemporaryFile", faulty)
+    for written in (100, 200):
+        write(warehouse, rows(written))
+        assert shares(warehouse) == [written]
+    assert seen == ["venue_volume_rows"] * 2
+
+
+@pytest.fixture(scope="module")
+def computed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warehouse]:
+    """Two weeks of the fixtures, in every table."""
+    folder = tmp_path_factory.mktemp("computed")
+    store = Warehouse(f"sqlite:///{folder / 'otc.db'}")
+    run(store, FIXTURES, folder / "archive", weeks([Tier.OTC], "2025-05-16", "2025-05-23"))
+    yield store
+    store.engine.dispose()
+
+
+@pytest.mark.parametrize("name", [table.name for table in (RAW, *output_tables())])
+def test_what_comes_back_from_the_file_is_what_was_kept(
+    name: str, computed: Warehouse, monkeypatch
+):
+    """In all tables, with the types of all columns; days, which would change, are left out."""
+    monkeypatch.setattr(cache, "MAX_BYTES", 0)
+    frames, table, week = cache.FrameCache(), table_named(name), WeekKey(Tier.OTC, SECOND_DAY)
+    with computed.read() as reader:
+        whole = reader.frame(name, week, fresh=True)
+    days = [c.name for c in table.columns if c.type in (ColumnType.DATE, ColumnType.TIMESTAMP)]
+    kept = whole.drop(columns=[c for c in (*days, *HASHES) if c in whole])
+    for column in (None, *(day for day in days if day in whole)):
+        frame = kept if column is None else kept.assign(**{column: whole[column]})
+        frames.put((name, week, frozenset()), table, (str(column), len(frame)), frame)
+        back = frames.get((name, week, frozenset()), (str(column), len(frame)))
+        if column is None:
+            assert back is not None
+            pd.testing.assert_frame_equal(back, kept)
+        else:
+            assert back is None
 
 
 def test_two_revisions_of_one_write_are_told_apart(warehouse: Warehouse):
