@@ -51,6 +51,7 @@ bench: .venv/installed ## speed beside a baseline: a few minutes
 bench-full: bench ## the same over a year and over all history: about an hour
 	$(BIN)/python -m benchmarks.p5_a_year
 	$(BIN)/python -m benchmarks.p6_memory
+	$(BIN)/python -m benchmarks.p6_memory --year
 	$(BIN)/python -m benchmarks.p8_orchestration
 	$(BIN)/python -m benchmarks.p9_as_of
 

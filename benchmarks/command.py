@@ -31,8 +31,15 @@ def partition_range(first: WeekKey, last: WeekKey) -> list[str]:
     return ["--partition-range", f"{partition_key_of(first)}...{partition_key_of(last)}"]
 
 
-def materialize(folder: Path, options: list[str], module: str = "otc_assets.definitions") -> Done:
+def materialize(
+    folder: Path,
+    options: list[str],
+    module: str = "otc_assets.definitions",
+    database_url: str | None = None,
+) -> Done:
     """Materialize every asset of a module; store, source and instance are in ``folder``.
+
+    The store is a SQLite file there, unless ``database_url`` names another.
 
     Raises:
         RuntimeError: the command has failed; the message is the end of its output.
@@ -43,12 +50,13 @@ def materialize(folder: Path, options: list[str], module: str = "otc_assets.defi
     (home / "dagster.yaml").write_text((ROOT / "dagster.yaml").read_text())
     environment = os.environ | {
         "DAGSTER_HOME": str(home),
-        "OTC_DATABASE_URL": f"sqlite:///{folder / 'otc.db'}",
+        "OTC_DATABASE_URL": database_url or f"sqlite:///{folder / 'otc.db'}",
         "OTC_SOURCE": "files",
         "OTC_SOURCE_URL": str(folder / "source"),
         "OTC_ARCHIVE_URL": str(folder / "archive"),
         "OTC_FEATURES_URL": str(folder / "features"),
         "OTC_PAGE_URL": str(folder / "research.html"),
+        "DAGSTER_EVENT_BATCH_SIZE": "1000",  # as the Makefile sets it
     }
     command = [Path(sys.executable).with_name("dagster"), "asset", "materialize"]
     command += ["-m", module, "--select", "*", *options]
