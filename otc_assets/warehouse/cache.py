@@ -18,7 +18,7 @@ from otc_assets.domain.shares import MILLIONTHS
 from otc_assets.domain.tables import EXACT, ColumnType, Table
 from otc_assets.domain.weeks import WeekKey
 
-MAX_BYTES = 64 * 2**20
+MAX_BYTES = 48 * 2**20
 """Of frames in memory."""
 MAX_FILE_BYTES = 2 * 2**30
 """Of the temporary file: about four years of all tiers."""
@@ -78,25 +78,22 @@ class FrameCache:
         if spooled and spooled.state == state:
             self._file.seek(spooled.start)
             frame = pd.read_feather(io.BytesIO(self._file.read(spooled.bytes)))
-            self._keep(rows, state, frame)
+            self.keep(rows, state, frame)
             return frame
         return None
 
     def put(self, rows: Rows, table: Table, state: State, frame: pd.DataFrame) -> None:
         """Keep rows that were just written; nobody may change the frame from now on."""
         self._spooled.pop(rows, None)
-        self.add(rows, table, state, frame)
-
-    def add(self, rows: Rows, table: Table, state: State, frame: pd.DataFrame) -> None:
-        """Keep rows that were just read; nobody may change the frame from now on."""
         quantities = [c.name for c in table.columns if c.type in EXACT and c.name in frame]
         if frame.empty or (frame[quantities].max() >= DOUBLES_ARE_EXACT_BELOW).any():
             return
         hashes = [c.name for c in table.columns if c.type is ColumnType.HASH and c.name in frame]
         # Without the bulk of it, from which nothing is computed.
-        self._keep(rows, state, frame.drop(columns=hashes))
+        self.keep(rows, state, frame.drop(columns=hashes))
 
-    def _keep(self, rows: Rows, state: State, frame: pd.DataFrame) -> None:
+    def keep(self, rows: Rows, state: State, frame: pd.DataFrame) -> None:
+        """Keep rows as the store has them; nobody may change the frame from now on."""
         if before := self._frames.pop(rows, None):
             self._bytes -= before.bytes
         size = int(frame.memory_usage(index=False, deep=True).sum())

@@ -113,16 +113,16 @@ class SliceReader:
         table = table_named(name)
         names = columns or [c.name for c in table.columns if c.name not in ("week_ending", "tier")]
         lineage = self._lineage(name, week, **equal)
-        rows, writes = (name, week, frozenset(equal.items())), {r["batch_id"] for r in lineage}
-        if len(writes) != 1:
+        writes = {record["batch_id"] for record in lineage}
+        if fresh or len(writes) != 1:
             return self._stored(table, week, names, lineage)
+        rows = (name, week, frozenset(equal.items()))
         state = writes.pop(), sum(record["row_count"] for record in lineage)
-        cached = None if fresh else self._cache.get(rows, state)
-        if cached is not None and set(names) <= set(cached):
-            return cached[list(names)]
-        found = self._stored(table, week, names, lineage)
-        self._cache.add(rows, table, state, found)
-        return found
+        cached = self._cache.get(rows, state)
+        if cached is None or not set(names) <= set(cached):
+            cached = self._stored(table, week, names, lineage)
+            self._cache.keep(rows, state, cached)
+        return cached[list(names)]
 
     def _stored(
         self, table: Table, week: WeekKey, names: Sequence[str], lineage: list[dict[str, Any]]

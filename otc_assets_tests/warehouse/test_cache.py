@@ -181,7 +181,7 @@ def test_what_comes_back_from_the_file_is_what_was_kept(
     kept = whole.drop(columns=[c for c in (*days, *HASHES) if c in whole])
     for column in (None, *(day for day in days if day in whole)):
         frame = kept if column is None else kept.assign(**{column: whole[column]})
-        frames.put((name, week, frozenset()), table, (str(column), len(frame)), frame)
+        frames.keep((name, week, frozenset()), (str(column), len(frame)), frame)
         back = frames.get((name, week, frozenset()), (str(column), len(frame)))
         if column is None:
             assert back is not None
