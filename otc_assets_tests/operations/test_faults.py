@@ -49,7 +49,7 @@ def test_killed_at_any_moment_and_run_again(
 ):
     killed = start(database_url, tmp_path, FIRST, LAST, OTC_TEST_KILL_AT=str(statement))
     assert killed.wait() == -signal.SIGKILL
-    assert start(database_url, tmp_path, FIRST, LAST).wait() == 0
+    run(settled, FIXTURES, tmp_path, weeks([TIER], FIRST, LAST))
     assert content(settled) == undisturbed
 
 
@@ -59,8 +59,9 @@ def test_killed_during_the_first_migration(database_url: str, tmp_path: Path, un
         [sys.executable, "-c", KILL_IN_MIGRATION, database_url], cwd=REPOSITORY
     )
     assert killed.wait() == -signal.SIGKILL
-    assert start(database_url, tmp_path, FIRST, LAST).wait() == 0
-    assert content(Warehouse(database_url)) == undisturbed
+    store = Warehouse(database_url)
+    run(store, FIXTURES, tmp_path, weeks([TIER], FIRST, LAST))
+    assert content(store) == undisturbed
 
 
 KILL_IN_MIGRATION = """
