@@ -19,8 +19,8 @@ POSTGRES_OPTIONS = {
     "timezone": "UTC",
     # With the usual 4 MB to sort in, a slice would be sorted on disk.
     "work_mem": "64MB",
-    # A slice's rows lie together, in the order of their key. With the usual 4, as turning disks want
-    # it, the planner would read them out of order and sort them, or even read a whole year.
+    # A slice's rows lie together, in the order of their key. With the usual 4, which is for turning
+    # disks, the planner would read them out of order and sort them, or even read a whole year.
     "random_page_cost": "1.1",
 }
 
