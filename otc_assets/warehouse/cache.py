@@ -84,6 +84,7 @@ class FrameCache:
 
     def put(self, rows: Rows, table: Table, state: State, frame: pd.DataFrame) -> None:
         """Keep rows that were just written; nobody may change the frame from now on."""
+        self._drop(rows)
         self._spooled.pop(rows, None)
         quantities = [c.name for c in table.columns if c.type in EXACT and c.name in frame]
         if frame.empty or (frame[quantities].max() >= DOUBLES_ARE_EXACT_BELOW).any():
@@ -94,15 +95,18 @@ class FrameCache:
 
     def keep(self, rows: Rows, state: State, frame: pd.DataFrame) -> None:
         """Keep rows as the store has them; nobody may change the frame from now on."""
-        if before := self._frames.pop(rows, None):
-            self._bytes -= before.bytes
+        self._drop(rows)
         size = int(frame.memory_usage(index=False, deep=True).sum())
         self._frames[rows] = Cached(state, frame, size)
         self._bytes += size
         while self._bytes > MAX_BYTES:
-            oldest, cached = self._frames.popitem(last=False)
-            self._bytes -= cached.bytes
+            oldest, cached = next(iter(self._frames.items()))
+            self._drop(oldest)
             self._spool(oldest, cached)
+
+    def _drop(self, rows: Rows) -> None:
+        if cached := self._frames.pop(rows, None):
+            self._bytes -= cached.bytes
 
     def _spool(self, rows: Rows, cached: Cached) -> None:
         """Write a frame to the end of the file, if there is room and all of it would come back."""
