@@ -33,6 +33,8 @@ CORRECTED = 0.05
 TURNS = 100
 SUFFIX = {Tier.NMS_TIER_1: "", Tier.NMS_TIER_2: "X", Tier.OTC: "F"}
 BAR_SYMBOL_MS, BAR_WEEK_MS = 10, 50
+NOISE = 1.2
+"""How much more a row may take at another time on the same machine."""
 
 
 def main() -> None:
@@ -76,7 +78,7 @@ def _measure(url: str, rows: pd.DataFrame, sizes: list[int]) -> None:
             a_row = ms / returned
             if what in at_first:
                 then = at_first[what]
-                bar_text, holds = f"no more a row than {then:.3f} ms at first", a_row <= then
+                bar_text, holds = f"at first {then:.3f} ms a row", a_row <= NOISE * then
             else:
                 at_first[what] = a_row
                 bar_text, holds = f"bar {bar} ms", ms <= bar
