@@ -84,9 +84,7 @@ def nothing() -> None:
     """Give a run something to tell of."""
 
 
-def test_any_number_of_runs_and_processes_share_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, event_databases_opened: list[str]
-):
+def test_any_number_of_runs_and_processes_share_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(storage, "MAX_ENGINES", 3)
     with (
