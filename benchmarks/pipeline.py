@@ -12,7 +12,8 @@ from otc_assets.operations.intake import ingest
 from otc_assets.operations.judge import judge
 from otc_assets.sources.archive import Archive
 from otc_assets.sources.files import FileSource
-from otc_assets.warehouse.store import RunIds, Warehouse
+from otc_assets.warehouse.store import Warehouse
+from otc_assets.warehouse.writer import RunIds
 
 RUN = RunIds("a-benchmark", "a-benchmark")
 TODAY = date(2026, 1, 1)

@@ -18,7 +18,8 @@ from otc_assets.operations.intake import ingest
 from otc_assets.research.export import export
 from otc_assets.sources.archive import Archive
 from otc_assets.sources.files import FileSource
-from otc_assets.warehouse.store import RunIds, Warehouse
+from otc_assets.warehouse.store import Warehouse
+from otc_assets.warehouse.writer import RunIds
 
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
 TODAY = date(2026, 1, 15)

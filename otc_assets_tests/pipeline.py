@@ -25,7 +25,8 @@ from otc_assets.operations.revise import Treatment
 from otc_assets.operations.summary import fingerprint
 from otc_assets.sources.archive import Archive
 from otc_assets.sources.files import FileSource
-from otc_assets.warehouse.store import RunIds, Warehouse
+from otc_assets.warehouse.store import Warehouse
+from otc_assets.warehouse.writer import RunIds
 
 TODAY = date(2026, 1, 15)
 """The day on which the tests read: all fixture weeks are public."""

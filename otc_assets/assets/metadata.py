@@ -15,7 +15,7 @@ from otc_assets.domain.revisions import Action, IngestionResult
 from otc_assets.domain.shares import format_shares
 from otc_assets.domain.tables import EXACT, ColumnType, Table
 from otc_assets.operations.outcome import SliceOutcome
-from otc_assets.warehouse.store import table_named
+from otc_assets.warehouse.reader import table_named
 
 PREVIEW_ROWS = 5
 VOLUMES = ("share_volume", "total_volume", "current_volume")

@@ -17,7 +17,8 @@ from otc_assets.sources.files import FileSource
 from otc_assets.sources.finra import FinraSource
 from otc_assets.sources.finra_client import FINRA, Credentials, FinraClient
 from otc_assets.sources.source import Index, Source
-from otc_assets.warehouse.store import RunIds, Warehouse
+from otc_assets.warehouse.store import Warehouse
+from otc_assets.warehouse.writer import RunIds
 
 
 @cache

@@ -17,7 +17,9 @@ from otc_assets.operations.grading import (
 )
 from otc_assets.operations.outcome import SliceOutcome
 from otc_assets.operations.snapshot import SNAPSHOT, snapshot_history
-from otc_assets.warehouse.store import Constant, RunIds, SliceWriter, Warehouse, table_named
+from otc_assets.warehouse.reader import table_named
+from otc_assets.warehouse.store import Warehouse
+from otc_assets.warehouse.writer import Constant, RunIds, SliceWriter
 
 
 def derive(warehouse: Warehouse, name: str, week: WeekKey, run: RunIds) -> SliceOutcome:

@@ -11,7 +11,9 @@ from otc_assets.domain.weeks import WeekKey
 from otc_assets.sources.archive import sha256_of
 from otc_assets.sources.parse import parse
 from otc_assets.sources.source import Index
-from otc_assets.warehouse.store import RunIds, Stored, Warehouse
+from otc_assets.warehouse.reader import Stored
+from otc_assets.warehouse.store import Warehouse
+from otc_assets.warehouse.writer import RunIds
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from otc_assets.domain.rejects import RejectReason
 from otc_assets.domain.revisions import newest
 from otc_assets.domain.tables import ColumnType
 from otc_assets.domain.weeks import WeekKey
-from otc_assets.warehouse.store import SliceReader, table_named
+from otc_assets.warehouse.reader import SliceReader, table_named
 
 CONTEXT_WEEKS = WINDOW_WEEKS
 """Weeks that the calculations and the rules look at, the target week included."""

@@ -6,7 +6,8 @@ from otc_assets.domain.rules import PRESENCE, evaluate, rules_of
 from otc_assets.domain.tables import RAW, Table
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.operations.frames import Knowledge, view_of
-from otc_assets.warehouse.store import SliceReader, SliceWriter
+from otc_assets.warehouse.reader import SliceReader
+from otc_assets.warehouse.writer import SliceWriter
 
 
 def graded_tables() -> list[Table]:

@@ -7,7 +7,8 @@ from otc_assets.domain.rules import evaluate
 from otc_assets.domain.tables import Table
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.operations.frames import Knowledge, view_of
-from otc_assets.warehouse.store import RunIds, Warehouse
+from otc_assets.warehouse.store import Warehouse
+from otc_assets.warehouse.writer import RunIds
 
 
 def judge(

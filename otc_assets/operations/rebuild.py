@@ -31,7 +31,9 @@ from otc_assets.sources.errors import SourceError
 from otc_assets.sources.parse import REJECT_COLUMNS, ROW_COLUMNS, ParsedFile, parse
 from otc_assets.warehouse.bulk import as_stored
 from otc_assets.warehouse.cache import FrameCache
-from otc_assets.warehouse.store import RunIds, SliceReader, SliceWriter, Warehouse, table_named
+from otc_assets.warehouse.reader import SliceReader, table_named
+from otc_assets.warehouse.store import Warehouse
+from otc_assets.warehouse.writer import RunIds, SliceWriter
 
 NEW_YORK = ZoneInfo("America/New_York")
 SIDES = ("live", "rebuilt")

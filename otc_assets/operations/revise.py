@@ -18,7 +18,7 @@ from otc_assets.domain.revisions import (
 )
 from otc_assets.sources.archive import Archive
 from otc_assets.sources.parse import REJECT_COLUMNS, ROW_COLUMNS, ParsedFile, content_of
-from otc_assets.warehouse.store import Constant, SliceWriter
+from otc_assets.warehouse.writer import Constant, SliceWriter
 
 ORIGIN = ("source", "source_file", "source_sha256")
 """Where a row came from: of a merged revision, not all rows are from one file."""

@@ -16,7 +16,7 @@ from otc_assets.domain.quality import Quality
 from otc_assets.domain.revisions import Revision
 from otc_assets.operations.frames import CONTEXT_WEEKS, Knowledge
 from otc_assets.operations.grading import quality_columns, quality_then
-from otc_assets.warehouse.store import SliceReader
+from otc_assets.warehouse.reader import SliceReader
 
 SNAPSHOT = research_snapshot.spec.output_table
 

@@ -10,7 +10,8 @@ from otc_assets.calculations import output_tables
 from otc_assets.domain.datasets import DATASETS
 from otc_assets.domain.tables import RAW, REJECTS, REVISIONS
 from otc_assets.settings import setting
-from otc_assets.warehouse.store import SliceReader, Warehouse
+from otc_assets.warehouse.reader import SliceReader
+from otc_assets.warehouse.store import Warehouse
 
 LINEAGE = {
     "execution_id",

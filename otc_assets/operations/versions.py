@@ -2,7 +2,9 @@
 
 from otc_assets.calculations import calculation_labelled, successor_of
 from otc_assets.domain.weeks import WeekKey
-from otc_assets.warehouse.store import RunIds, SliceReader, Warehouse
+from otc_assets.warehouse.reader import SliceReader
+from otc_assets.warehouse.store import Warehouse
+from otc_assets.warehouse.writer import RunIds
 
 
 def retire(warehouse: Warehouse, label: str, run: RunIds) -> dict[WeekKey, int]:

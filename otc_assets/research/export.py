@@ -20,7 +20,9 @@ from upath import UPath
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.research.features import COLUMNS, REACH_WEEKS, VERSION, feature_history
 from otc_assets.research.knowledge import known_from
-from otc_assets.warehouse.store import RunIds, SliceReader, SliceWriter, Warehouse
+from otc_assets.warehouse.reader import SliceReader
+from otc_assets.warehouse.store import Warehouse
+from otc_assets.warehouse.writer import RunIds, SliceWriter
 
 FILE = "features.parquet"
 SNAPSHOT = "research_snapshot"

@@ -23,7 +23,8 @@ from otc_assets.domain.tables import RAW
 from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import FIRST_WEEK_ENDING, WeekKey
 from otc_assets.research.knowledge import history, latest
-from otc_assets.warehouse.store import SliceReader, Warehouse
+from otc_assets.warehouse.reader import SliceReader
+from otc_assets.warehouse.store import Warehouse
 
 WEEKS_SHOWN = 104
 """Of coverage, the newest: two years."""

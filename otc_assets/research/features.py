@@ -23,7 +23,7 @@ from otc_assets.domain.weeks import WeekKey
 from otc_assets.operations.frames import Knowledge
 from otc_assets.operations.snapshot import days_of_knowledge
 from otc_assets.research.knowledge import known_from
-from otc_assets.warehouse.store import SliceReader
+from otc_assets.warehouse.reader import SliceReader
 
 REACH_WEEKS = WINDOW_WEEKS
 """How many weeks later a week still counts: the trailing weeks are the six before the target."""

@@ -9,7 +9,8 @@ from otc_assets.domain.differences import VERSION, Comparison, compare_versions
 from otc_assets.domain.tables import DERIVED_LINEAGE, ColumnType, Table
 from otc_assets.research.knowledge import Names, Weeks, conditions, warehouse_of
 from otc_assets.warehouse.bulk import select_frame
-from otc_assets.warehouse.store import Warehouse, table_named
+from otc_assets.warehouse.reader import table_named
+from otc_assets.warehouse.store import Warehouse
 
 
 def compare(

@@ -10,14 +10,11 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 from urllib.parse import SplitResult, urlsplit
 
 from otc_assets_tests.finra.api import Reply, refusal
 from otc_assets_tests.finra.faults import STATUS, Fault
-
-if TYPE_CHECKING:
-    from otc_assets_tests.finra.server import FinraServer
 
 LONGEST_SILENCE_SECONDS = 60
 PAGE_FOR_PEOPLE = b"<html><body><h1>Down for maintenance</h1></body></html>"
@@ -39,10 +36,19 @@ class Request:
     """When the answer asks the client to come back."""
 
 
+class Answering(Protocol):
+    """What decides the answers."""
+
+    is_talkative: bool
+
+    def answer(self, request: Request) -> Reply:
+        """Answer a request, or let a fault befall it."""
+
+
 class Handler(BaseHTTPRequestHandler):
     """Serves the requests of one connection."""
 
-    server_of_finra: "FinraServer"
+    server_of_finra: Answering
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     wbufsize = -1

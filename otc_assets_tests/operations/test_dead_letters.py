@@ -16,7 +16,8 @@ from otc_assets.operations.outcome import SliceOutcome
 from otc_assets.sources.archive import Archive
 from otc_assets.sources.errors import SourceError
 from otc_assets.sources.files import FileSource
-from otc_assets.warehouse.store import RunIds, Warehouse
+from otc_assets.warehouse.store import Warehouse
+from otc_assets.warehouse.writer import RunIds
 from otc_assets_tests.pipeline import RUN, TODAY, content
 from otc_assets_tests.sources.samples import NAMED, WEEK, piped, row
 
@@ -297,7 +298,7 @@ def dying(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
         raise RuntimeError("the power fails")
 
     with monkeypatch.context() as patch:
-        patch.setattr(intake, "_close", die)
+        patch.setattr(intake.SliceIntake, "_close", die)
         yield patch
 
 

@@ -22,7 +22,8 @@ from otc_assets.domain.tiers import Tier
 from otc_assets.operations.derive import derive
 from otc_assets.operations.versions import retire
 from otc_assets.research import compare
-from otc_assets.warehouse.store import Warehouse, table_named
+from otc_assets.warehouse.reader import table_named
+from otc_assets.warehouse.store import Warehouse
 from otc_assets_tests.conftest import FIXTURES
 from otc_assets_tests.pipeline import RUN, run, weeks
 

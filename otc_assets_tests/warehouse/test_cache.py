@@ -16,8 +16,11 @@ from otc_assets.domain.shares import MILLIONTHS
 from otc_assets.domain.tables import RAW, ColumnType
 from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import WeekKey
-from otc_assets.warehouse import cache, store
-from otc_assets.warehouse.store import RunIds, Warehouse, table_named
+from otc_assets.warehouse import cache
+from otc_assets.warehouse import reader as slice_reader
+from otc_assets.warehouse.reader import table_named
+from otc_assets.warehouse.store import Warehouse
+from otc_assets.warehouse.writer import RunIds
 from otc_assets_tests.conftest import FIXTURES
 from otc_assets_tests.pipeline import TODAY, content, run, weeks
 
@@ -61,13 +64,13 @@ def shares(warehouse: Warehouse, *, fresh: bool = False) -> list[int]:
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Record the tables of which rows are read from the database."""
     seen: list[str] = []
-    select = store.select_frame
+    select = slice_reader.select_frame
 
     def watched(connection, table, *rest, **options):
         seen.append(table.name)
         return select(connection, table, *rest, **options)
 
-    monkeypatch.setattr(store, "select_frame", watched)
+    monkeypatch.setattr(slice_reader, "select_frame", watched)
     return seen
 
 

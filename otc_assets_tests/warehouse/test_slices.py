@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from otc_assets.domain.shares import MILLIONTHS
 from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import WeekKey, week_ending_of
-from otc_assets.warehouse.store import RunIds, Warehouse
+from otc_assets.warehouse.store import Warehouse
+from otc_assets.warehouse.writer import RunIds
 
 WEEK = WeekKey(Tier.OTC, date(2025, 12, 26))
 RUN = RunIds("run", "backfill")

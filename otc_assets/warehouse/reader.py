@@ -1,0 +1,213 @@
+"""Reads slices within one transaction: rows as frames, and what the store keeps beside them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import sqlalchemy as sa
+
+from otc_assets.calculations import output_tables
+from otc_assets.domain.datasets import Dataset
+from otc_assets.domain.revisions import Revision
+from otc_assets.domain.tables import LINEAGE_COLUMN, STORE_TABLES, Table
+from otc_assets.domain.tiers import Tier
+from otc_assets.domain.weeks import WeekKey
+from otc_assets.warehouse.bulk import as_series, select_frame
+from otc_assets.warehouse.cache import FrameCache
+from otc_assets.warehouse.schema import rows_of, rows_table, sql_table
+
+
+@dataclass(frozen=True)
+class Stored:
+    """How a slice stands in the store."""
+
+    source_revision: int | None
+    """Its newest revision; None if it has no content."""
+    source_version: str | None
+    """What the source offered of it when it was last read; None if it is to be read again."""
+
+
+def table_named(name: str) -> Table:
+    """Return the description of a table (KeyError if there is none)."""
+    return {table.name: table for table in (*STORE_TABLES, *output_tables())}[name]
+
+
+def of_slice(table: sa.Table, week: WeekKey) -> sa.ColumnElement[bool]:
+    """Return the condition that picks a slice's rows of a table."""
+    return sa.and_(table.c.week_ending == week.week_ending, table.c.tier == week.tier.value)
+
+
+class SliceReader:
+    """Reads within one transaction."""
+
+    def __init__(self, connection: sa.Connection, dataset: Dataset, cache: FrameCache) -> None:
+        """Read the tables of ``dataset`` through ``connection``, or what ``cache`` has of them."""
+        self.connection = connection
+        self.dataset = dataset
+        self._cache = cache
+
+    def sql_table(self, name: str) -> sa.Table:
+        """Return a table of the reader's dataset, given its plain name."""
+        return sql_table(name, self.dataset)
+
+    def frame(
+        self,
+        name: str,
+        week: WeekKey,
+        columns: Sequence[str] | None = None,
+        *,
+        fresh: bool = False,
+        **equal: Any,
+    ) -> pd.DataFrame:
+        """Return rows of one slice in the order of their key, without week_ending and tier.
+
+        Args:
+            name: the table.
+            week: the slice.
+            columns: which ones (default: all).
+            fresh: read them from the store, also where this process has written them.
+            equal: further columns, and the value that each must have.
+
+        """
+        table = table_named(name)
+        names = columns or [c.name for c in table.columns if c.name not in ("week_ending", "tier")]
+        lineage = self._lineage(name, week, **equal)
+        writes = {record["batch_id"] for record in lineage}
+        if fresh or len(writes) != 1:
+            return self._stored(table, week, names, lineage)
+        rows = (name, week, frozenset(equal.items()))
+        state = writes.pop(), sum(record["row_count"] for record in lineage)
+        cached = self._cache.get(rows, state)
+        if cached is None or not set(names) <= set(cached):
+            cached = self._stored(table, week, names, lineage)
+            self._cache.keep(rows, state, cached)
+        return cached[list(names)]
+
+    def _stored(
+        self, table: Table, week: WeekKey, names: Sequence[str], lineage: list[dict[str, Any]]
+    ) -> pd.DataFrame:
+        if not lineage:
+            return pd.DataFrame({name: as_series([], table.column(name).type) for name in names})
+        rows, target = rows_of(table), rows_table(table.name, self.dataset)
+        numbers = [record["lineage_number"] for record in lineage]
+        several = len(lineage) > 1
+        key = [name for name in table.key if name not in ("week_ending", "tier")]
+        wanted = [*names, *(set(key) - set(names))] if several else list(names)
+        own = [name for name in wanted if name not in LINEAGE_COLUMN]
+        found = select_frame(
+            self.connection,
+            rows,
+            target,
+            ["lineage_number", *own] if several or not own else own,
+            target.c.slice == week.number,
+            target.c.lineage_number.in_(numbers),
+            order_by=rows.key,
+        )
+        of_row = np.searchsorted(numbers, found["lineage_number"]) if several else [0] * len(found)
+        for name in (name for name in wanted if name in LINEAGE_COLUMN):
+            values = [record[LINEAGE_COLUMN[name]] for record in lineage]
+            shared = as_series(values, table.column(name).type)
+            found[name] = shared.take(of_row).reset_index(drop=True)
+        if several:
+            found = found.sort_values(key, ignore_index=True)
+        return found[list(names)]
+
+    def _lineage(self, name: str, week: WeekKey, **equal: Any) -> list[dict[str, Any]]:
+        """Return the lineage of a slice's rows in a table, in the order of their numbers."""
+        target = self.sql_table("lineage")
+        query = sa.select(target).where(
+            target.c.slice == week.number,
+            target.c.table_name == name,
+            *(target.c[column] == value for column, value in equal.items()),
+        )
+        rows = self.connection.execute(query.order_by(target.c.lineage_number))
+        return [dict(row) for row in rows.mappings()]
+
+    def count(self, name: str, week: WeekKey, **equal: Any) -> int:
+        """Return the number of rows of one slice, whose lineage has the values of ``equal``."""
+        return sum(record["row_count"] for record in self._lineage(name, week, **equal))
+
+    def slices_with(self, name: str, **equal: Any) -> list[WeekKey]:
+        """Return the slices that have rows in a table whose lineage is ``equal``, oldest first."""
+        target = self.sql_table("lineage")
+        query = sa.select(target.c.tier, target.c.week_ending).distinct()
+        rows = self.connection.execute(
+            query.where(
+                target.c.table_name == name,
+                *(target.c[column] == value for column, value in equal.items()),
+            )
+        )
+        found = [WeekKey(Tier(row.tier), row.week_ending) for row in rows]
+        return sorted(found, key=lambda week: (week.week_ending, week.tier))
+
+    def records(self, name: str, week: WeekKey) -> list[dict[str, Any]]:
+        """Return the few rows that a slice has in a store table, as dicts, in key order."""
+        table, target = table_named(name), self.sql_table(name)
+        query = (
+            sa.select(target)
+            .where(of_slice(target, week))
+            .order_by(*(target.c[k] for k in table.key))
+        )
+        return [dict(row) for row in self.connection.execute(query).mappings()]
+
+    def manifest(self, week: WeekKey) -> dict[str, Any] | None:
+        """Return the manifest row of a slice, None before its first write."""
+        return next(iter(self.records("manifest", week)), None)
+
+    def revisions(self, weeks: Sequence[WeekKey]) -> dict[WeekKey, list[Revision]]:
+        """Return every revision of each of some slices of one tier."""
+        target = self.sql_table("revisions")
+        query = sa.select(target).where(
+            target.c.tier == weeks[0].tier.value,
+            target.c.week_ending.in_([week.week_ending for week in weeks]),
+        )
+        found: dict[WeekKey, list[Revision]] = {week: [] for week in weeks}
+        for row in self.connection.execute(query.order_by(target.c.source_revision)):
+            revision = Revision(
+                row.source_revision, row.revision_date, row.content_sha256, row.as_of_source
+            )
+            found[WeekKey(Tier(row.tier), row.week_ending)].append(revision)
+        return found
+
+    def revision(self, week: WeekKey, number: int) -> dict[str, Any]:
+        """Return one row of the table revisions."""
+        return next(r for r in self.records("revisions", week) if r["source_revision"] == number)
+
+    def slices(self) -> dict[WeekKey, Stored]:
+        """Return every slice that the store knows of, and how it stands."""
+        target = self.sql_table("manifest")
+        query = sa.select(
+            target.c.tier, target.c.week_ending, target.c.source_revision, target.c.source_version
+        )
+        return {
+            WeekKey(Tier(row.tier), row.week_ending): Stored(
+                row.source_revision, row.source_version
+            )
+            for row in self.connection.execute(query)
+        }
+
+    def loaded_slices(self) -> list[WeekKey]:
+        """Return every slice that has content."""
+        return [week for week, stored in self.slices().items() if stored.source_revision]
+
+    def dead_letters(self) -> list[dict[str, Any]]:
+        """Return the slices that could not be taken in, one row each, by week and tier."""
+        target = self.sql_table("dead_letters")
+        query = sa.select(target).order_by(target.c.week_ending, target.c.tier)
+        return [dict(row) for row in self.connection.execute(query).mappings()]
+
+    def dead_slices(self) -> list[WeekKey]:
+        """Return the slices of `dead_letters`."""
+        return [WeekKey(Tier(row["tier"]), row["week_ending"]) for row in self.dead_letters()]
+
+    def weeks_of(self, name: str, tier: Tier, first: date, last: date) -> list[date]:
+        """Return the weeks of a tier, ``first`` to ``last``, that have rows in a table."""
+        target = self.sql_table("manifest")
+        query = sa.select(target.c.week_ending, target.c.row_counts).where(
+            target.c.tier == tier.value, target.c.week_ending.between(first, last)
+        )
+        rows = self.connection.execute(query).all()
+        return sorted(week for week, counts in rows if counts.get(name))

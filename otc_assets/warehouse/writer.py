@@ -1,0 +1,247 @@
+"""Writes one slice within one transaction, under its lock."""
+
+import uuid
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pandas as pd
+import sqlalchemy as sa
+
+from otc_assets.domain.datasets import Dataset
+from otc_assets.domain.quality import QualityCheckResult
+from otc_assets.domain.tables import LINEAGE_COLUMN, ColumnType, Table
+from otc_assets.domain.weeks import WeekKey
+from otc_assets.warehouse.bulk import insert_frame
+from otc_assets.warehouse.cache import FrameCache
+from otc_assets.warehouse.reader import SliceReader, of_slice, table_named
+from otc_assets.warehouse.schema import rows_of, rows_table
+
+Constant = str | int | date | datetime | None
+
+
+@dataclass(frozen=True)
+class RunIds:
+    """Who writes: the Dagster run, and the backfill or root run that it is part of."""
+
+    execution_id: str
+    correlation_id: str
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One atomic write of one slice, and its moment."""
+
+    run: RunIds
+    batch_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def columns(self, time_column: str) -> dict[str, Constant]:
+        """Return the lineage columns of a row that this write makes."""
+        return {
+            "execution_id": self.run.execution_id,
+            "batch_id": self.batch_id,
+            "correlation_id": self.run.correlation_id,
+            time_column: self.at,
+        }
+
+
+class SliceWriter(SliceReader):
+    """Writes one slice within one transaction, under its lock."""
+
+    def __init__(
+        self,
+        connection: sa.Connection,
+        dataset: Dataset,
+        cache: FrameCache,
+        week: WeekKey,
+        batch: Batch,
+    ) -> None:
+        """Write ``week`` of ``dataset`` through ``connection``, as ``batch``."""
+        super().__init__(connection, dataset, cache)
+        self.week = week
+        self.batch = batch
+
+    def replace(
+        self,
+        name: str,
+        frame: pd.DataFrame,
+        constants: Mapping[str, Constant],
+        *,
+        keep_versions: Collection[str] = (),
+        **scope: Any,
+    ) -> None:
+        """Replace the slice's rows in a table (those with the values of ``scope``) by a frame.
+
+        Rows of ``keep_versions`` of a calculation stay: it is retired, and gives no new ones.
+        """
+        table, target = table_named(name), rows_table(name, self.dataset)
+        self._remove(name, keep_versions, **scope)
+        numbers = self._save_lineage(table, frame, constants)
+        own = frame.assign(slice=self.week.number, lineage_number=numbers)
+        insert_frame(self.connection, rows_of(table), target, own)
+        rows = (name, self.week, frozenset(scope.items()))
+        self._cache.put(rows, table, (self.batch.batch_id, len(frame)), frame)
+
+    def remove_version(self, name: str, version: str) -> int:
+        """Remove the slice's rows of one version of a calculation; return how many they were."""
+        count = self.count(name, self.week, calc_version=version)
+        self._remove(name, calc_version=version)
+        return count
+
+    def _remove(self, name: str, keep_versions: Collection[str] = (), **scope: Any) -> None:
+        numbers = [
+            record["lineage_number"]
+            for record in self._lineage(name, self.week, **scope)
+            if record["calc_version"] not in keep_versions
+        ]
+        if not numbers:
+            return
+        for target in (rows_table(name, self.dataset), self.sql_table("lineage")):
+            mine = sa.and_(target.c.slice == self.week.number, target.c.lineage_number.in_(numbers))
+            self.connection.execute(sa.delete(target).where(mine))
+
+    def _save_lineage(
+        self, table: Table, frame: pd.DataFrame, constants: Mapping[str, Constant]
+    ) -> "int | pd.Series[int]":
+        """Insert the lineage that the rows of a frame have, and return its number of each row.
+
+        Raises:
+            ValueError: a column of the table is neither in the frame nor among the constants.
+
+        """
+        mine = [column for column in table.columns if column.name in LINEAGE_COLUMN]
+        varying = [column for column in mine if column.name in frame]
+        moment = next(c.name for c in mine if LINEAGE_COLUMN[c.name] == "written_at")
+        shared = {*constants, *self._slice(), *self.batch.columns(moment)} & {*LINEAGE_COLUMN}
+        if unknown := {column.name for column in table.columns} - {*frame.columns, *shared}:
+            raise ValueError(f"{table.name}: no value for {', '.join(sorted(unknown))}")
+        if frame.empty:
+            return 0
+        target = self.sql_table("lineage")
+        newest = sa.select(sa.func.max(target.c.lineage_number))
+        last = newest.where(target.c.slice == self.week.number)
+        first = (self.connection.execute(last).scalar_one() or 0) + 1
+        own: list[dict[Any, Any]] = [{}]
+        numbers: int | pd.Series[int] = first
+        counts = [len(frame)]
+        if varying:
+            groups = frame.groupby([column.name for column in varying])
+            numbers = groups.ngroup() + first
+            sizes = groups.size()
+            counts = sizes.tolist()
+            own = sizes.index.to_frame().to_dict("records")
+        records = []
+        for number, (values, count) in enumerate(zip(own, counts, strict=True), start=first):
+            values |= {
+                column.name: date.fromisoformat(values[column.name])
+                for column in varying
+                if column.type is ColumnType.DATE and isinstance(values[column.name], str)
+            }
+            record = {
+                "slice": self.week.number,
+                "lineage_number": number,
+                "table_name": table.name,
+                "row_count": count,
+                **constants,
+                **values,
+            }
+            records.append(record)
+        self.insert_records("lineage", records, "written_at")
+        return numbers
+
+    def forget_revision(self, number: int) -> None:
+        """Delete a revision of the slice, if there is one of that number; the archive keeps it."""
+        for name in ("raw", "rejects"):
+            self._remove(name, source_revision=number)
+        target = self.sql_table("revisions")
+        mine = sa.and_(of_slice(target, self.week), target.c.source_revision == number)
+        self.connection.execute(sa.delete(target).where(mine))
+
+    def save_dead_letter(self, error: str, archive_key: str | None) -> None:
+        """Record that the slice could not be taken in, once more."""
+        before = next(iter(self.records("dead_letters", self.week)), None)
+        self.clear_dead_letter()
+        record = {
+            "error": error,
+            "attempts": before["attempts"] + 1 if before else 1,
+            "archive_key": archive_key,
+            "first_failed_at": before["first_failed_at"] if before else self.batch.at,
+        }
+        self.insert_records("dead_letters", [record], "failed_at")
+
+    def clear_dead_letter(self) -> None:
+        """Record that the slice has been taken in."""
+        target = self.sql_table("dead_letters")
+        self.connection.execute(sa.delete(target).where(of_slice(target, self.week)))
+
+    def insert_records(
+        self, name: str, records: Sequence[Mapping[str, Any]], time_column: str
+    ) -> None:
+        """Insert rows of a store table; slice and lineage are filled in."""
+        shared = {**self._slice(), **self.batch.columns(time_column)}
+        if records:
+            values = [{**shared, **record} for record in records]
+            self.connection.execute(sa.insert(self.sql_table(name)), values)
+
+    def save_manifest(self, **changes: Any) -> dict[str, Any]:
+        """Change columns of the slice's manifest row, and return the whole row."""
+        target = self.sql_table("manifest")
+        row = {**(self.manifest(self.week) or {}), **self._slice(), **changes}
+        row |= self.batch.columns("updated_at")
+        self.connection.execute(sa.delete(target).where(of_slice(target, self.week)))
+        self.connection.execute(sa.insert(target).values(row))
+        return row
+
+    def save_verdicts(self, table_name: str, results: Sequence[QualityCheckResult]) -> None:
+        """Replace all verdicts on one table of the slice."""
+        target = self.sql_table("quality_checks")
+        mine = sa.and_(of_slice(target, self.week), target.c.table_name == table_name)
+        self.connection.execute(sa.delete(target).where(mine))
+        self._insert_verdicts(table_name, results)
+
+    def renew_verdicts(self, table_name: str, results: Sequence[QualityCheckResult]) -> None:
+        """Replace the verdicts of some rules on one table of the slice; the others stay."""
+        target = self.sql_table("quality_checks")
+        rules = [result.check_name for result in results]
+        mine = sa.and_(of_slice(target, self.week), target.c.table_name == table_name)
+        self.connection.execute(sa.delete(target).where(mine, target.c.rule.in_(rules)))
+        self._insert_verdicts(table_name, results)
+
+    def _insert_verdicts(self, table_name: str, results: Sequence[QualityCheckResult]) -> None:
+        records = [
+            {
+                "table_name": table_name,
+                "rule": result.check_name,
+                "passed": result.passed,
+                "severity": result.severity.value,
+                "is_expected": result.is_expected,
+                "details": result.details,
+            }
+            for result in results
+        ]
+        self.insert_records("quality_checks", records, "checked_at")
+
+    def append_event(self, event_type: str, payload: Mapping[str, Any]) -> None:
+        """Append what happened; its cause is the slice's event before it in the same run."""
+        events = self.sql_table("events")
+        before = (
+            sa.select(events.c.event_id)
+            .where(
+                of_slice(events, self.week),
+                events.c.correlation_id == self.batch.run.correlation_id,
+            )
+            .order_by(events.c.event_number.desc())
+            .limit(1)
+        )
+        record = {
+            "event_id": str(uuid.uuid4()),
+            "event_type": event_type,
+            "payload": dict(payload),
+            "causation_id": self.connection.execute(before).scalar_one_or_none(),
+        }
+        self.insert_records("events", [record], "created_at")
+
+    def _slice(self) -> dict[str, Constant]:
+        return {"week_ending": self.week.week_ending, "tier": self.week.tier.value}
