@@ -1,26 +1,36 @@
 # The two commands are `make demo` and `make test`; both set everything up by themselves.
 PYTHON ?= python3
 BIN := .venv/bin
-# Dagster's own storage: SQLite under .otc, or PostgreSQL where DAGSTER_POSTGRES_URL names a database.
+# Dagster reads how it is set up from dagster.yaml here. What it keeps lies in the home (OTC_HOME), or in
+# PostgreSQL where DAGSTER_POSTGRES_URL names a database.
 export DAGSTER_HOME := $(CURDIR)$(if $(DAGSTER_POSTGRES_URL),/deploy)
 
 # Materializations of a range are stored by the thousand, not one by one.
 export DAGSTER_EVENT_BATCH_SIZE ?= 1000
 
 ALL_FIXTURES := NMS Tier 1|2025-05-02...OTC|2025-07-04
-# The demo stays what it is, whatever the shell has set for real data.
-DEMO_SETTINGS := OTC_DATABASE_URL= OTC_SOURCE= OTC_SOURCE_URL= OTC_ARCHIVE_URL= OTC_FEATURES_URL= OTC_PAGE_URL=
+# The demo has a home of its own, and no setting of yours reaches it.
+DEMO_HOME := .otc/demo
+DEMO_SETTINGS := OTC_HOME=$(CURDIR)/$(DEMO_HOME) DAGSTER_HOME=$(CURDIR) DAGSTER_POSTGRES_URL= \
+	OTC_DATABASE_URL= OTC_SOURCE= OTC_SOURCE_URL= OTC_ARCHIVE_URL= OTC_FEATURES_URL= OTC_PAGE_URL= \
+	OTC_DAGSTER_DIR=
+# The day on which FINRA had published all fixture weeks, and no more.
+DEMO_DAY := 2025-08-05
 
 .PHONY: demo ui test test-feast lint check format bench bench-full docs fixtures migration clean
 
 demo: .venv/installed ## every asset over the fixture weeks, from the command line
-	@mkdir -p .otc
+	@$(DEMO_SETTINGS) $(BIN)/otc migrate
+	@mkdir -p $(DEMO_HOME) && ln -sfn ../../fixtures $(DEMO_HOME)/source
 	$(DEMO_SETTINGS) $(BIN)/dagster asset materialize -m otc_assets.definitions --select '*' \
-		--partition-range '$(ALL_FIXTURES)' > .otc/demo.log 2>&1 || { tail -40 .otc/demo.log; exit 1; }
-	@$(DEMO_SETTINGS) $(BIN)/python -m otc_assets.operations.summary
-	@echo "Next: 'make ui', then open http://localhost:3000 (the log of this run is .otc/demo.log)."
+		--partition-range '$(ALL_FIXTURES)' > $(DEMO_HOME)/demo.log 2>&1 \
+		|| { tail -40 $(DEMO_HOME)/demo.log; exit 1; }
+	@$(DEMO_SETTINGS) $(BIN)/otc status --day $(DEMO_DAY) || true
+	@echo "Next: 'make ui OTC_HOME=$(DEMO_HOME)', then open http://localhost:3000"
+	@echo "      (the log of this run is $(DEMO_HOME)/demo.log)"
 
-ui: .venv/installed ## Dagster's UI on http://localhost:3000
+ui: .venv/installed ## Dagster's UI on http://localhost:3000, of the home that is set
+	@$(BIN)/otc migrate
 	$(BIN)/dagster dev -p 3000
 
 test: .venv/installed ## all tests, on SQLite and on a real PostgreSQL server
@@ -65,8 +75,8 @@ migration: .venv/installed ## write a migration for what changed: make migration
 	$(BIN)/python -c 'import sys; from otc_assets.warehouse.migrate import write_migration; \
 		write_migration(sys.argv[1])' '$(m)'
 
-clean: ## the demo's store and Dagster's own, so that all starts anew
-	rm -rf .otc
+clean: ## the demo's home, so that it starts anew; no other home is touched
+	rm -rf $(DEMO_HOME)
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

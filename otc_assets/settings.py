@@ -1,18 +1,26 @@
 """What a user sets, read from the environment at the moment of use (never at import).
 
-Every setting has a default; without any, the platform works offline. Paths are relative to the
-working directory.
+Everything that belongs together lies under one address, the home (`OTC_HOME`): store, archive,
+features, page, and Dagster's own runs and events. Each part may be put elsewhere by a setting of
+its own. Imports the standard library alone.
 """
 
 import os
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent
+HOME = "{home}"
+"""What stands for the home in a default."""
 
 DEFAULTS = {
-    "OTC_DATABASE_URL": "sqlite:///.otc/otc.db",
+    "OTC_HOME": ".otc/home",
+    "OTC_DATABASE_URL": "sqlite:///{home}/otc.db",
     "OTC_SOURCE": "files",
-    "OTC_SOURCE_URL": "fixtures",
-    "OTC_ARCHIVE_URL": ".otc/archive",
-    "OTC_PAGE_URL": ".otc/research.html",
-    "OTC_FEATURES_URL": ".otc/features",
+    "OTC_SOURCE_URL": "{home}/source",
+    "OTC_ARCHIVE_URL": "{home}/archive",
+    "OTC_FEATURES_URL": "{home}/features",
+    "OTC_PAGE_URL": "{home}/research.html",
+    "OTC_DAGSTER_DIR": "{home}/dagster",
     "FINRA_CLIENT_ID": "",
     "FINRA_CLIENT_SECRET": "",
     "OTC_REQUESTS_PER_SECOND": "10",
@@ -21,10 +29,71 @@ DEFAULTS = {
 }
 """Each variable and its default; the README explains them."""
 
+PARTS_OF_OLD = ("otc.db", "archive", "features", "research.html", "dagster")
+"""What versions before the home kept in `.otc` itself."""
+MOVING = "moving"
+"""Where in `.otc` these parts are, from the first that is moved until all are."""
+
+
+def project() -> Path:
+    """Return the folder to which the default home belongs.
+
+    It is the checkout that this package is part of, wherever Python was started. A package that
+    was installed from a wheel is part of none; then it is the user's own folder.
+    """
+    checkout = PACKAGE.parent
+    return checkout if (checkout / "pyproject.toml").is_file() else Path.home()
+
+
+def home() -> str:
+    """Return the address of the home: an absolute path, or an address such as s3://bucket/prefix.
+
+    Raises:
+        ValueError: an earlier version has left its files in `.otc`, which have to be moved first.
+
+    """
+    if named := os.environ.get("OTC_HOME"):
+        return named.rstrip("/") if is_address(named) else str(Path(named).expanduser().absolute())
+    default = project() / DEFAULTS["OTC_HOME"]
+    if left := old_parts():
+        raise ValueError(
+            f"an earlier version has left {', '.join(part.name for part in left)} in "
+            f"{default.parent}: run `otc migrate`, which moves them to a home, or set OTC_HOME"
+        )
+    return str(default)
+
+
+def old_parts() -> list[Path]:
+    """Return what an earlier version has left in `.otc`."""
+    folder = project() / ".otc"
+    return [part for name in (*PARTS_OF_OLD, MOVING) if (part := folder / name).exists()]
+
+
+def is_address(url: str) -> bool:
+    """Tell whether a text is an address, and no path of this machine."""
+    return "://" in url
+
 
 def setting(name: str) -> str:
-    """Return a setting: the environment's value, or the default if that is unset or empty."""
-    return os.environ.get(name) or DEFAULTS[name]
+    """Return a setting: the environment's value, or the default if that is unset or empty.
+
+    Raises:
+        ValueError: the default is part of a home in which it cannot be.
+
+    """
+    if name == "OTC_HOME":
+        return home()
+    if named := os.environ.get(name):
+        return named
+    default = DEFAULTS[name]
+    if HOME not in default:
+        return default
+    if is_address(home()) and name in ("OTC_DATABASE_URL", "OTC_DAGSTER_DIR"):
+        needed = "a server's address" if name == "OTC_DATABASE_URL" else "a folder"
+        raise ValueError(
+            f"OTC_HOME is {home()}, where no database file can be: set {name} to {needed}"
+        )
+    return default.replace(HOME, home())
 
 
 def number_setting(name: str) -> float:

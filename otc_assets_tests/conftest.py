@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import settings
 
+from otc_assets.settings import DEFAULTS
 from otc_assets.warehouse.store import Warehouse
 
 settings.register_profile("suite", deadline=None)
@@ -23,11 +24,12 @@ FIXTURES = REPOSITORY / "fixtures"
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _features_elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep feature files and page of runs about something else out of the working folder."""
+def _home_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what runs leave out of the user's home, and the user's settings out of the tests."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OTC_FEATURES_URL", str(tmp_path_factory.mktemp("features")))
-        patch.setenv("OTC_PAGE_URL", str(tmp_path_factory.mktemp("page") / "research.html"))
+        for name in DEFAULTS:
+            patch.delenv(name, raising=False)
+        patch.setenv("OTC_HOME", str(tmp_path_factory.mktemp("home")))
         yield
 
 

@@ -15,8 +15,9 @@ from otc_assets.assets.partitions import (
     publications_key,
     slice_of,
 )
-from otc_assets.assets.platform import Platform, run_ids, today
+from otc_assets.assets.platform import Platform, run_ids
 from otc_assets.calculations import calculations_of, output_tables
+from otc_assets.domain.calendar import today
 from otc_assets.domain.datasets import Dataset
 from otc_assets.domain.quality import SliceStatus
 from otc_assets.domain.revisions import RevisionPolicy

@@ -50,7 +50,7 @@ def _features(datasets: Sequence[Dataset]) -> dg.AssetsDefinition:
         ats, non_ats, root = (
             platform.warehouse(ATS),
             platform.warehouse(NON_ATS),
-            platform.features(),
+            platform.own_features(),
         )
         requested, run = (
             sorted(slice_of(key) for key in context.partition_keys),

@@ -7,7 +7,8 @@ from pydantic import Field
 
 from otc_assets.assets.factory import OWNERS
 from otc_assets.assets.partitions import asset_key_of
-from otc_assets.assets.platform import Platform, today
+from otc_assets.assets.platform import Platform
+from otc_assets.domain.calendar import today
 from otc_assets.domain.datasets import Dataset
 from otc_assets.research.facts import Facts, State
 from otc_assets.settings import setting

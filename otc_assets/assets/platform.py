@@ -1,21 +1,20 @@
 """The one resource: where the rows, the source files, their archive, features and page are."""
 
-import os
-from datetime import date, datetime
 from functools import cache
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import dagster as dg
 from upath import UPath
 
-from otc_assets.domain.datasets import Dataset
+from otc_assets.domain.calendar import today
+from otc_assets.domain.datasets import ATS, Dataset
 from otc_assets.operations.follow import Reach
+from otc_assets.operations.ownership import claim_archive, claim_features
 from otc_assets.settings import number_setting, setting
 from otc_assets.sources.archive import Archive
 from otc_assets.sources.files import FileSource
 from otc_assets.sources.finra import FinraSource
-from otc_assets.sources.finra_client import FINRA, Credentials, FinraClient
+from otc_assets.sources.finra_client import Credentials, FinraClient, finra_address
 from otc_assets.sources.source import Index, Source
 from otc_assets.warehouse.store import Warehouse
 from otc_assets.warehouse.writer import RunIds
@@ -48,7 +47,7 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
     source: str = ""
     """files or finra. Default: OTC_SOURCE."""
     source_url: str = ""
-    """Default: OTC_SOURCE_URL, and without that FINRA's own address for finra."""
+    """Default: OTC_SOURCE_URL."""
     archive_url: str = ""
     """Default: OTC_ARCHIVE_URL."""
     features_url: str = ""
@@ -61,12 +60,29 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
         return _warehouse(self.database_url or setting("OTC_DATABASE_URL"), dataset)
 
     def archive(self, dataset: Dataset) -> Archive:
-        """Return the archive of a dataset's bytes."""
-        return Archive(self.archive_url or setting("OTC_ARCHIVE_URL"), dataset)
+        """Return the archive of a dataset's bytes.
+
+        Raises:
+            OwnershipError: it is another store's.
+
+        """
+        archive = Archive(self.archive_url or setting("OTC_ARCHIVE_URL"), dataset)
+        claim_archive(self.warehouse(dataset), archive.root)
+        return archive
 
     def features(self) -> UPath:
-        """Return the folder of the feature files."""
+        """Return the folder of the feature files, to read."""
         return UPath(self.features_url or setting("OTC_FEATURES_URL"))
+
+    def own_features(self) -> UPath:
+        """Return the same to write to.
+
+        Raises:
+            OwnershipError: it is another store's.
+
+        """
+        claim_features(self.warehouse(ATS), root := self.features())
+        return root
 
     def source_index(self, dataset: Dataset) -> Index:
         """Return what the source has of a dataset today."""
@@ -81,7 +97,7 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
         if kind == "files":
             return _files(self.source_url or setting("OTC_SOURCE_URL"))
         if kind == "finra":
-            url = self.source_url or os.environ.get("OTC_SOURCE_URL") or FINRA
+            url = self.source_url or finra_address()
             rate = number_setting("OTC_REQUESTS_PER_SECOND")
             return _finra(url, _credentials(), rate, is_poll=is_poll)
         raise ValueError(f"OTC_SOURCE must be files or finra, and is {kind!r}")
@@ -92,14 +108,6 @@ def _credentials() -> Credentials | None:
     if bool(client_id) != bool(secret):
         raise ValueError("set both FINRA_CLIENT_ID and FINRA_CLIENT_SECRET, or neither")
     return Credentials(client_id, secret) if client_id else None
-
-
-NEW_YORK = ZoneInfo("America/New_York")
-
-
-def today() -> date:
-    """Return today's date where FINRA is."""
-    return datetime.now(NEW_YORK).date()
 
 
 def reach() -> Reach:

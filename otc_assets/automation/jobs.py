@@ -9,8 +9,9 @@ from pydantic import Field
 from otc_assets.assets.factory import FINRA_POOL
 from otc_assets.assets.page import PAGE
 from otc_assets.assets.partitions import publications_key, table_keys
-from otc_assets.assets.platform import Platform, reach, run_ids, today
+from otc_assets.assets.platform import Platform, reach, run_ids
 from otc_assets.automation.backfills import request_backfill
+from otc_assets.domain.calendar import today
 from otc_assets.domain.datasets import Dataset
 from otc_assets.domain.gaps import gaps
 from otc_assets.domain.weeks import WeekKey

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from otc_assets.assets.platform import NEW_YORK
 from otc_assets.automation.jobs import corrections_job, page_job, tables_job, watch_job
 from otc_assets.automation.ranges import ranges_of
+from otc_assets.domain.calendar import NEW_YORK
 from otc_assets.domain.datasets import Dataset
 from otc_assets.domain.tiers import Tier
 from otc_assets.operations.follow import next_publication, published_on

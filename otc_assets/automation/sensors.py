@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-from otc_assets.assets.platform import Platform, reach, today
+from otc_assets.assets.platform import Platform, reach
 from otc_assets.automation.jobs import tables_job
 from otc_assets.automation.ranges import Range, ranges_of
+from otc_assets.domain.calendar import today
 from otc_assets.domain.datasets import Dataset
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.operations.follow import Offer, news, next_publication

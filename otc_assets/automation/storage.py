@@ -6,6 +6,9 @@ event costs. Here runs and the daemon do as the webserver does.
 
 On SQLite (``dagster.yaml``) they stay open too: Dagster opens one for every event and closes it
 again, which compiles each statement anew and empties the write-ahead log each time.
+
+Dagster's files lie in the home (OTC_HOME), so that an instance shows the partitions of the store
+that the home has, and of no other.
 """
 
 import threading
@@ -14,14 +17,19 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import sqlalchemy as sa
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
+from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
+from dagster._core.storage.root import LocalArtifactStorage
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
 from dagster_postgres.utils import get_token_provider_from_config, pg_url_from_config
+
+from otc_assets.settings import setting
 
 NO_TIMEOUT = 0
 RECYCLE_SECONDS = 3600
@@ -49,8 +57,50 @@ class PooledPostgresStorage(DagsterPostgresStorage):
         return storage
 
 
+def dagster_folder() -> str:
+    """Return where Dagster keeps its files: OTC_DAGSTER_DIR, by default in the home."""
+    return str(Path(setting("OTC_DAGSTER_DIR")).absolute())
+
+
+class HomeArtifactStorage(LocalArtifactStorage):
+    """Dagster's folder of run artifacts, in the home; it needs no configuration."""
+
+    @classmethod
+    def config_type(cls) -> Any:
+        """Take no configuration."""
+        return {}
+
+    @classmethod
+    def from_config_value(
+        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
+    ) -> "HomeArtifactStorage":
+        """Build it from the section ``local_artifact_storage`` of dagster.yaml."""
+        return cls(dagster_folder(), inst_data)
+
+
+class HomeComputeLogManager(LocalComputeLogManager):
+    """Dagster's logs of what runs print, in the home; it needs no configuration."""
+
+    @classmethod
+    def config_type(cls) -> Any:
+        """Take no configuration."""
+        return {}
+
+    @classmethod
+    def from_config_value(
+        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
+    ) -> "HomeComputeLogManager":
+        """Build it from the section ``compute_logs`` of dagster.yaml."""
+        return cls(base_dir=str(Path(dagster_folder(), "logs")), inst_data=inst_data)
+
+
 class PooledSqliteStorage(DagsterSqliteStorage):
-    """Takes the configuration of Dagster's SQLite storage, and has the same files."""
+    """Dagster's SQLite storage, with the same files, in the home or in ``base_dir``."""
+
+    @classmethod
+    def config_type(cls) -> Any:
+        """Take ``base_dir``, by default the home's folder."""
+        return {"base_dir": dg.Field(dg.StringSource, is_required=False)}
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         """Keep runs, events and schedules in files under ``base_dir``."""
@@ -62,7 +112,7 @@ class PooledSqliteStorage(DagsterSqliteStorage):
         cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
     ) -> "PooledSqliteStorage":
         """Build the storage from the section ``storage`` of dagster.yaml."""
-        return cls.from_local(config_value["base_dir"], inst_data)
+        return cls.from_local(config_value.get("base_dir") or dagster_folder(), inst_data)
 
 
 class PooledSqliteEventLogStorage(SqliteEventLogStorage):

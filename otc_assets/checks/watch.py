@@ -9,7 +9,8 @@ from typing import Any
 import dagster as dg
 
 from otc_assets.assets.partitions import partition_key_of, publications_key
-from otc_assets.assets.platform import Platform, today
+from otc_assets.assets.platform import Platform
+from otc_assets.domain.calendar import today
 from otc_assets.domain.datasets import Dataset
 from otc_assets.domain.gaps import gaps, lag_days
 from otc_assets.domain.quality import Severity

@@ -5,14 +5,22 @@ the Monday that follows), and the publication dates of real records. Market holi
 `holidays` package, which keeps the NYSE's calendar; Columbus Day and Veterans Day are not in it.
 """
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from functools import cache
+from zoneinfo import ZoneInfo
 
 from holidays import HolidayBase, financial_holidays
 
 from otc_assets.domain.datasets import ATS, Dataset
 from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import WeekKey, week_ending_of
+
+NEW_YORK = ZoneInfo("America/New_York")
+
+
+def today() -> date:
+    """Return today's date where FINRA is."""
+    return datetime.now(NEW_YORK).date()
 
 
 @cache

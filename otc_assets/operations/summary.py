@@ -1,4 +1,4 @@
-"""Says what is in the store: each slice, its grade, its rows. Run as a module, it prints it."""
+"""Says what is in the store: each slice, its grade, its rows, and one hash over all of it."""
 
 import hashlib
 from collections.abc import Iterable
@@ -7,11 +7,8 @@ import pandas as pd
 import sqlalchemy as sa
 
 from otc_assets.calculations import output_tables
-from otc_assets.domain.datasets import DATASETS
 from otc_assets.domain.tables import RAW, REJECTS, REVISIONS
-from otc_assets.settings import setting
 from otc_assets.warehouse.reader import SliceReader
-from otc_assets.warehouse.store import Warehouse
 
 LINEAGE = {
     "execution_id",
@@ -72,17 +69,3 @@ def _text(value: object) -> str:
     if isinstance(value, float):
         return repr(int(value)) if value.is_integer() else repr(value)
     return str(value)
-
-
-def main() -> None:
-    """Print the slices and the fingerprint of each dataset in the environment's store."""
-    for dataset in DATASETS:
-        with Warehouse(setting("OTC_DATABASE_URL"), dataset).read() as reader:
-            found, content = slices(reader), fingerprint(reader)[:16]
-        print(f"{dataset.title} data")
-        print(found.to_string(index=False) if len(found) else "The store has none.")
-        print(f"Content {content} (the same after every run on the same files)\n")
-
-
-if __name__ == "__main__":
-    main()

@@ -6,34 +6,42 @@ whoever asks about an earlier day. When our store was filled has no part in it: 
 answers questions about 2019.
 """
 
+import warnings
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from functools import cache
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pandas as pd
 import sqlalchemy as sa
 
 from otc_assets.calculations.research_snapshot import research_snapshot
-from otc_assets.domain.datasets import DATASETS, Dataset
+from otc_assets.domain.calendar import NEW_YORK
+from otc_assets.domain.datasets import Dataset
 from otc_assets.domain.shares import to_shares
 from otc_assets.domain.tables import EXACT, ColumnType
-from otc_assets.domain.tiers import Tier
-from otc_assets.domain.weeks import validated_week_ending
+from otc_assets.research.arguments import (
+    Names,
+    Weeks,
+    conditions,
+    dataset_named,
+    day_known,
+    texts,
+)
 from otc_assets.settings import setting
 from otc_assets.warehouse.bulk import select_frame
-from otc_assets.warehouse.store import Warehouse
+from otc_assets.warehouse.engine import StoreError
+from otc_assets.warehouse.store import Store
 
-NEW_YORK = ZoneInfo("America/New_York")
 FOREVER = date.max
 SNAPSHOT = research_snapshot.table
 OURS = ("execution_id", "batch_id", "correlation_id", "computed_at", "calc_name", "calc_version")
 """Who wrote a row: of no use to a researcher, and not the same after a rebuild."""
 IDENTITY = ["week_ending", "tier", "symbol"]
 
-Names = str | Iterable[str] | None
-Weeks = str | date | Iterable[str | date] | None
+
+class UnknownSymbol(UserWarning):
+    """A symbol that was asked for and that the store has in no week."""
 
 
 def as_of(
@@ -63,11 +71,16 @@ def as_of(
         the day on which the newest of what a row rests on became public.
 
     Raises:
+        StoreError: there is no store, it is of another version, or it has no week of the dataset.
+        TypeError: a day, symbol, tier or week of another type than those above.
         ValueError: no date, a moment without a time zone, a week that is no Friday, or an unknown
             tier or dataset.
 
+    Warns:
+        UnknownSymbol: a symbol that the store has in no week; the spelling that it has is named.
+
     """
-    known_on = _day_known(day)
+    known_on = day_known(day)
     frame = _newest(known_on, symbols, tiers, weeks, dataset, database_url)
     return frame.drop(columns="is_removed")
 
@@ -100,10 +113,13 @@ def history(
     ``changed`` lists the columns that differ from the row before (empty for the first);
     ``is_removed`` marks a day from which on the symbol is gone from the week.
     """
-    warehouse = warehouse_of(dataset, database_url)
-    snapshot = warehouse.sql_table(SNAPSHOT.name)
+    if not isinstance(symbol, str):
+        raise TypeError(f"symbol is one text, and not {symbol!r}; as_of takes several")
+    store = store_of(dataset, database_url)
+    snapshot = store.sql_table(SNAPSHOT.name)
     where = conditions(snapshot, symbol, tiers, weeks)
-    rows = _select(warehouse, snapshot, where, [*IDENTITY, "as_of_date"])
+    rows = _select(store, snapshot, where, [*IDENTITY, "as_of_date"])
+    warn_of_unknown(store, [symbol], rows)
     measured = [c for c in rows if c not in (*IDENTITY, "as_of_date", "as_of_source")]
     before = rows.groupby(["tier", "week_ending"])[measured].shift()
     same = (rows[measured] == before) | (rows[measured].isna() & before.isna())
@@ -119,35 +135,27 @@ def known_from(day: date) -> datetime:
     return datetime(following.year, following.month, following.day, tzinfo=NEW_YORK)
 
 
-def dataset_named(name: str) -> Dataset:
-    """Return a dataset by its name (ValueError, with those that there are, if it has none)."""
-    names = {dataset.name: dataset for dataset in DATASETS}
-    if name not in names:
-        raise ValueError(f"no dataset {name!r}; there are {', '.join(names)}")
-    return names[name]
-
-
-def _day_known(day: str | date | datetime) -> date:
-    """Return the last day whose publications are known."""
-    if isinstance(day, str):
-        day = (
-            datetime.fromisoformat(day) if len(day) > len("2025-01-15") else date.fromisoformat(day)
-        )
-    if not isinstance(day, datetime):
-        return day
-    if day.tzinfo is None:
-        raise ValueError(f"{day} has no time zone: give a date, or a moment with its zone")
-    return day.astimezone(NEW_YORK).date() - timedelta(days=1)
-
-
 @cache
-def _store(database_url: str, dataset: Dataset) -> Warehouse:
-    return Warehouse(database_url, dataset)
+def _store(database_url: str, dataset: Dataset) -> Store:
+    return Store(database_url, dataset)
 
 
-def warehouse_of(dataset: str, database_url: str | None) -> Warehouse:
-    """Return the store of a dataset by its name, at a URL or where OTC_DATABASE_URL says."""
-    return _store(database_url or setting("OTC_DATABASE_URL"), dataset_named(dataset))
+def store_of(dataset: str, database_url: str | None) -> Store:
+    """Return the store of a dataset by its name, to read, at a URL or where OTC_DATABASE_URL says.
+
+    Raises:
+        StoreError: there is none, it is of another version, or it has no week of the dataset.
+        ValueError: there is no such dataset.
+
+    """
+    store = _store(database_url or setting("OTC_DATABASE_URL"), dataset_named(dataset))
+    with store.read() as reader:
+        if not reader.has_content():
+            raise StoreError(
+                f"the store {store.address} has no week of {store.dataset.title} data: materialize "
+                "one, or set OTC_HOME or OTC_DATABASE_URL to the store that is meant"
+            )
+    return store
 
 
 def _newest(
@@ -158,38 +166,45 @@ def _newest(
     dataset: str,
     database_url: str | None,
 ) -> pd.DataFrame:
-    warehouse = warehouse_of(dataset, database_url)
-    snapshot = warehouse.sql_table(SNAPSHOT.name)
+    store = store_of(dataset, database_url)
+    snapshot = store.sql_table(SNAPSHOT.name)
     newest = sa.func.row_number().over(
         partition_by=[snapshot.c[name] for name in IDENTITY],
         order_by=snapshot.c.as_of_date.desc(),
     )
+    named = None if symbols is None else texts("symbols", symbols)
     known = sa.select(*snapshot.c, newest.label("newest")).where(
-        snapshot.c.as_of_date <= day, *conditions(snapshot, symbols, tiers, weeks)
+        snapshot.c.as_of_date <= day, *conditions(snapshot, named, tiers, weeks)
     )
     rows = known.subquery()
     alive = [rows.c.newest == 1, sa.not_(rows.c.is_removed)]
-    return _select(warehouse, rows, alive, ["tier", "week_ending", "symbol"])
+    found = _select(store, rows, alive, ["tier", "week_ending", "symbol"])
+    warn_of_unknown(store, named or (), found)
+    return found
 
 
-def conditions(snapshot: Any, symbols: Names, tiers: Names, weeks: Weeks) -> list[Any]:
-    """Return what rows of a table must be, to be those that a caller asks for."""
-    where = []
-    if symbols is not None:
-        where.append(snapshot.c.symbol.in_([symbols] if isinstance(symbols, str) else [*symbols]))
-    if tiers is not None:
-        named = [tiers] if isinstance(tiers, str) else [*tiers]
-        where.append(snapshot.c.tier.in_([Tier(tier).value for tier in named]))
-    if weeks is not None:
-        days = [weeks] if isinstance(weeks, str | date) else [*weeks]
-        fridays = [date.fromisoformat(day) if isinstance(day, str) else day for day in days]
-        where.append(snapshot.c.week_ending.in_([validated_week_ending(day) for day in fridays]))
-    return where
+def warn_of_unknown(store: Store, symbols: Iterable[str], found: pd.DataFrame) -> None:
+    """Warn of symbols that the store has in no week, and name the spelling that it has."""
+    lacking = set(symbols) - set(found["symbol"])
+    if not lacking:
+        return
+    with store.read() as reader:
+        there = reader.symbols()
+    for symbol in sorted(lacking - set(there)):
+        alike = [name for name in there if _spelling(name) == _spelling(symbol)]
+        hint = f"; it has {', '.join(alike)}" if alike else ""
+        message = f"the store {store.address} has no symbol {symbol!r} in any week{hint}"
+        warnings.warn(message, UnknownSymbol, stacklevel=4)
 
 
-def _select(warehouse: Warehouse, rows: Any, where: list[Any], order_by: list[str]) -> pd.DataFrame:
+def _spelling(symbol: str) -> str:
+    """Return what the spellings of a symbol share: for a hint alone, symbols are never changed."""
+    return "".join(letter for letter in symbol.casefold() if letter.isalnum())
+
+
+def _select(store: Store, rows: Any, where: list[Any], order_by: list[str]) -> pd.DataFrame:
     columns = [column for column in SNAPSHOT.columns if column.name not in OURS]
-    with warehouse.read() as reader:
+    with store.read() as reader:
         frame = select_frame(
             reader.connection, SNAPSHOT, rows, [c.name for c in columns], *where, order_by=order_by
         )

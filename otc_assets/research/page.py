@@ -14,6 +14,7 @@ import jinja2
 from markupsafe import Markup
 from upath import UPath
 
+from otc_assets.operations.ownership import check_page
 from otc_assets.research.charts import (
     GRADES,
     STATES,
@@ -39,19 +40,23 @@ def write_page(
         symbol: of the chart; by default the largest of the newest Tier 1 week.
 
     Raises:
+        OwnershipError: there is another store's page, or a file that is no page of ours.
         ValueError: the store has no such symbol.
 
     """
+    path, store = UPath(destination), warehouses[0]
+    check_page(store, path)
     facts = gather(warehouses, today, symbol)
-    _write_whole(UPath(destination), render(facts).encode())
+    _write_whole(path, render(facts, store.store_id).encode())
     return facts
 
 
-def render(facts: Facts) -> str:
-    """Return the page as HTML."""
+def render(facts: Facts, store_id: str) -> str:
+    """Return the page as HTML; it says of which store it is."""
     shown = facts.symbol
     text = _template().render(
         facts=facts,
+        store_id=store_id,
         figures={each.dataset.name: _figures(each) for each in facts.datasets},
         symbol_figure=shown
         and Markup(  # made by matplotlib, which escapes what it is given

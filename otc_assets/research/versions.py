@@ -7,10 +7,11 @@ import pandas as pd
 from otc_assets.calculations import get_calculation
 from otc_assets.domain.differences import VERSION, Comparison, compare_versions
 from otc_assets.domain.tables import DERIVED_LINEAGE, ColumnType, Table
-from otc_assets.research.knowledge import Names, Weeks, conditions, warehouse_of
+from otc_assets.research.arguments import Names, Weeks, conditions
+from otc_assets.research.knowledge import store_of
 from otc_assets.warehouse.bulk import select_frame
 from otc_assets.warehouse.reader import table_named
-from otc_assets.warehouse.store import Warehouse
+from otc_assets.warehouse.store import Store
 
 
 def compare(
@@ -52,8 +53,8 @@ def compare(
     if len(tables) > 1:
         raise ValueError(f"{left} and {right} of {calculation} fill {' and '.join(sorted(tables))}")
     table = table_named(tables.pop())
-    warehouse = warehouse_of(dataset, database_url)
-    rows = _rows(warehouse, table, (left, right), tiers, weeks)
+    store = store_of(dataset, database_url)
+    rows = _rows(store, table, (left, right), tiers, weeks)
     there = set(rows[VERSION])
     for version in (left, right):
         if version not in there:
@@ -69,15 +70,15 @@ def compare(
 
 
 def _rows(
-    warehouse: Warehouse,
+    store: Store,
     table: Table,
     versions: tuple[str, str],
     tiers: Names,
     weeks: Weeks,
 ) -> pd.DataFrame:
-    target = warehouse.sql_table(table.name)
+    target = store.sql_table(table.name)
     lineage = {column.name for column in DERIVED_LINEAGE} - {*table.key, VERSION}
     names = [column.name for column in table.columns if column.name not in lineage]
     where = [target.c[VERSION].in_(versions), *conditions(target, None, tiers, weeks)]
-    with warehouse.read() as reader:
+    with store.read() as reader:
         return select_frame(reader.connection, table, target, names, *where)

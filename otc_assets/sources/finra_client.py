@@ -44,6 +44,11 @@ Read = TypeVar("Read")
 log = logging.getLogger(__name__)
 
 
+def finra_address() -> str:
+    """Return the address of the Query API: FINRA's own, unless OTC_SOURCE_URL names another."""
+    return os.environ.get("OTC_SOURCE_URL") or FINRA
+
+
 class Fault(Exception):
     """An answer that may be better the next time."""
 

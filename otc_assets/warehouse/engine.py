@@ -1,11 +1,13 @@
 """Connections that are safe with several processes, and the lock of a slice."""
 
 import hashlib
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import sqlalchemy as sa
 
@@ -25,18 +27,29 @@ POSTGRES_OPTIONS = {
 }
 
 
-def create_engine(url: str) -> sa.Engine:
+READ_ONLY = {"default_transaction_read_only": "on"}
+
+
+class StoreError(RuntimeError):
+    """A store that cannot be read; the message says where it was looked for, and what to do."""
+
+
+def create_engine(url: str, *, read_only: bool = False) -> sa.Engine:
     """Return an engine for ``sqlite:///...`` or ``postgresql+psycopg://...``.
+
+    With ``read_only`` the database itself refuses to write, and no file and no folder is made.
 
     Raises:
         ValueError: another database, or another driver; the message has no password in it.
+        StoreError: there is no file to read.
 
     """
-    parsed = sa.make_url(url)
+    parsed = _parsed(url)
     if parsed.drivername in ("sqlite", "sqlite+pysqlite"):
-        return _sqlite(parsed)
+        return _sqlite(parsed, read_only=read_only)
     if parsed.drivername == "postgresql+psycopg":
-        options = " ".join(f"-c {name}={value}" for name, value in POSTGRES_OPTIONS.items())
+        settings = POSTGRES_OPTIONS | (READ_ONLY if read_only else {})
+        options = " ".join(f"-c {name}={value}" for name, value in settings.items())
         return sa.create_engine(parsed, connect_args={"options": options}, pool_pre_ping=True)
     raise ValueError(
         f"OTC_DATABASE_URL: {parsed.drivername!r} is no store of this project; "
@@ -44,11 +57,37 @@ def create_engine(url: str) -> sa.Engine:
     )
 
 
-def _sqlite(url: sa.URL) -> sa.Engine:
+def shown(url: str) -> str:
+    """Return the address of a store as people may see it, without its password."""
+    return _parsed(url).render_as_string(hide_password=True)
+
+
+def _parsed(url: str) -> sa.URL:
+    try:
+        return sa.make_url(url)
+    except sa.exc.ArgumentError:  # whose message has the whole text, a password included
+        raise ValueError(
+            "OTC_DATABASE_URL is no address of a database; use sqlite:///path/to/file.db or "
+            "postgresql+psycopg://user:password@host/database"
+        ) from None
+
+
+def _sqlite(url: sa.URL, *, read_only: bool) -> sa.Engine:
     if not url.database or url.database == ":memory:":
-        raise ValueError("OTC_DATABASE_URL: SQLite needs a file, for example sqlite:///.otc/otc.db")
-    Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = sa.create_engine(url, connect_args={"timeout": LOCK_WAIT_SECONDS})
+        raise ValueError(
+            "OTC_DATABASE_URL: SQLite needs a file, for example sqlite:////data/otc.db"
+        )
+    path = Path(url.database).absolute()
+    if read_only:
+        if not path.is_file():
+            raise StoreError(
+                f"there is no store: no file {path}. Materialize a slice first, or set OTC_HOME or "
+                "OTC_DATABASE_URL to the store that is meant"
+            )
+        engine = sa.create_engine(url, creator=lambda: _read_only(path))
+    else:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        engine = sa.create_engine(url, connect_args={"timeout": LOCK_WAIT_SECONDS})
 
     @sa.event.listens_for(engine, "connect")
     def _prepare(connection: sqlite3.Connection, _record: Any) -> None:
@@ -63,6 +102,20 @@ def _sqlite(url: sa.URL) -> sa.Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+def _read_only(path: Path) -> sqlite3.Connection:
+    options = "mode=ro"
+    # SQLite shares what is being written by files beside the database. Where it may not make them,
+    # nobody can be writing, unless such a file is there.
+    if not os.access(path.parent, os.W_OK) and not Path(f"{path}-wal").exists():
+        options += "&immutable=1"
+    return sqlite3.connect(
+        f"file:{quote(str(path))}?{options}",
+        uri=True,
+        timeout=LOCK_WAIT_SECONDS,
+        check_same_thread=False,  # as SQLAlchemy's own, whose pool gives it to one at a time
+    )
 
 
 @contextmanager

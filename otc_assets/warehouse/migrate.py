@@ -7,6 +7,7 @@ made anew.
 
 import sqlite3
 import tempfile
+from enum import Enum
 
 import sqlalchemy as sa
 from alembic import command
@@ -17,6 +18,15 @@ from alembic.script import ScriptDirectory
 from otc_assets.domain.datasets import ATS, DATASETS, Dataset
 from otc_assets.warehouse.engine import create_engine, write_transaction
 from otc_assets.warehouse.schema import POSTGRES_SCHEMA, bulk_tables, metadata, rows_of, views
+
+
+class Schema(Enum):
+    """How the tables of a database stand against those of this version."""
+
+    NONE = "none"
+    OLDER = "older"
+    CURRENT = "current"
+    NEWER = "newer"
 
 
 def alembic_config(connection: sa.Connection | None = None) -> Config:
@@ -36,7 +46,7 @@ def migrate(engine: sa.Engine, dataset: Dataset = ATS, revision: str = "head") -
     """
     if engine.dialect.name == "sqlite":
         _use_write_ahead_log(engine)
-    if revision == "head" and _is_current(engine, dataset):
+    if revision == "head" and schema_of(engine, dataset) is Schema.CURRENT:
         return
     with write_transaction(engine, "migrations") as connection:
         if connection.dialect.name == "postgresql":
@@ -68,13 +78,20 @@ def _use_write_ahead_log(engine: sa.Engine) -> None:
         connection.close()
 
 
-def _is_current(engine: sa.Engine, dataset: Dataset) -> bool:
-    head = ScriptDirectory.from_config(alembic_config()).get_current_head()
+def schema_of(engine: sa.Engine, dataset: Dataset) -> Schema:
+    """Return how the tables of a dataset stand against those of this version; changes nothing."""
+    scripts = ScriptDirectory.from_config(alembic_config())
     with engine.connect() as connection:
-        at_head = MigrationContext.configure(connection).get_current_revision() == head
+        found = MigrationContext.configure(connection).get_current_revision()
         inspector = sa.inspect(connection)
         there = {*inspector.get_table_names(), *inspector.get_view_names()}
-        return at_head and {*metadata(dataset).tables, *views(dataset)} <= there
+    if found is None:
+        return Schema.NONE
+    if found not in {script.revision for script in scripts.walk_revisions()}:
+        return Schema.NEWER
+    is_whole = {*metadata(dataset).tables, *views(dataset)} <= there
+    at_head = found == scripts.get_current_head()
+    return Schema.CURRENT if at_head and is_whole else Schema.OLDER
 
 
 def downgrade(engine: sa.Engine, revision: str) -> None:

@@ -189,6 +189,26 @@ class SliceReader:
             for row in self.connection.execute(query)
         }
 
+    def has_content(self) -> bool:
+        """Tell whether any slice has content."""
+        target = self.sql_table("manifest")
+        query = sa.select(target.c.tier).where(target.c.source_revision.is_not(None)).limit(1)
+        return self.connection.execute(query).first() is not None
+
+    def symbols(self) -> list[str]:
+        """Return every symbol of research_snapshot, in the database's order.
+
+        Steps from each to the next by the index: a DISTINCT would read every row.
+        """
+        rows = rows_table("research_snapshot", self.dataset)
+        first = sa.select(sa.func.min(rows.c.symbol).label("symbol"))
+        found = first.cte("found", recursive=True)
+        following = sa.select(sa.func.min(rows.c.symbol)).where(rows.c.symbol > found.c.symbol)
+        after = sa.select(following.scalar_subquery()).where(found.c.symbol.is_not(None))
+        found = found.union_all(after)
+        query = sa.select(found.c.symbol).where(found.c.symbol.is_not(None))
+        return [str(symbol) for symbol in self.connection.execute(query).scalars()]
+
     def loaded_slices(self) -> list[WeekKey]:
         """Return every slice that has content."""
         return [week for week, stored in self.slices().items() if stored.source_revision]

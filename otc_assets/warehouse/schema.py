@@ -42,6 +42,15 @@ SQL_TYPES: dict[ColumnType, sa.types.TypeEngine[Any]] = {
     ColumnType.JSON: sa.JSON().with_variant(postgresql.JSONB(), "postgresql"),
 }
 
+STORE = sa.Table(
+    "store",
+    sa.MetaData(),
+    sa.Column("store_id", sa.Text(), nullable=False),
+    sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+    sa.PrimaryKeyConstraint("store_id", name="pk_store"),
+)
+"""The one row that says which store this is; of the whole database, not of a dataset."""
+
 
 def bulk_tables() -> tuple[Table, ...]:
     """Return the tables that grow with every week, and are written as frames."""

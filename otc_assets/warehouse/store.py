@@ -1,7 +1,8 @@
 """The store: a slice is read, and written whole or not at all.
 
 Every write of a slice goes through `Warehouse.write`: one transaction under the slice's lock, in
-which rows, rejects, verdicts, events and the manifest change together.
+which rows, rejects, verdicts, events and the manifest change together. Who only reads has a
+`Store`, which creates nothing and changes nothing.
 """
 
 from collections.abc import Iterator
@@ -13,21 +14,78 @@ import sqlalchemy as sa
 from otc_assets.domain.datasets import ATS, Dataset
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.warehouse.cache import FrameCache
-from otc_assets.warehouse.engine import create_engine, write_transaction
-from otc_assets.warehouse.migrate import ensure_partitions, migrate
+from otc_assets.warehouse.engine import StoreError, create_engine, shown, write_transaction
+from otc_assets.warehouse.migrate import Schema, ensure_partitions, migrate, schema_of
 from otc_assets.warehouse.reader import SliceReader
-from otc_assets.warehouse.schema import sql_table
+from otc_assets.warehouse.schema import STORE, sql_table
 from otc_assets.warehouse.writer import Batch, RunIds, SliceWriter
 
+WHAT_TO_DO = {
+    Schema.NONE: "has no tables of this project: materialize a slice, or set OTC_HOME or "
+    "OTC_DATABASE_URL to the store that is meant",
+    Schema.OLDER: "is of an earlier version: run `otc migrate`, which changes its tables and keeps "
+    "its rows",
+    Schema.NEWER: "is of a later version of otc_assets than this one: install that version",
+}
 
-class Warehouse:
-    """The tables of one dataset in a database, created and migrated on first use."""
+
+class Store:
+    """The tables of one dataset in a database, to be read."""
 
     def __init__(self, url: str, dataset: Dataset = ATS) -> None:
         """Use the database at ``url``; nothing is opened yet."""
         self.url = url
         self.dataset = dataset
         self._cache = FrameCache()
+
+    @property
+    def address(self) -> str:
+        """Where the store is, without a password."""
+        return shown(self.url)
+
+    @cached_property
+    def engine(self) -> sa.Engine:
+        """The engine of a database that has the schema of this version, and that cannot write.
+
+        Raises:
+            StoreError: there is no store, or it is of another version; the message says where it
+                was looked for, and what to do.
+
+        """
+        engine = create_engine(self.url, read_only=True)
+        try:
+            schema = schema_of(engine, self.dataset)
+        except sa.exc.DatabaseError as error:
+            reason = str(error.orig).strip().splitlines()[0]
+            raise StoreError(f"the store {self.address} cannot be read: {reason}") from None
+        if schema is not Schema.CURRENT:
+            engine.dispose()
+            raise StoreError(f"the store {self.address} {WHAT_TO_DO[schema]}")
+        return engine
+
+    def sql_table(self, name: str) -> sa.Table:
+        """Return a table of the dataset, given its plain name."""
+        return sql_table(name, self.dataset)
+
+    @cached_property
+    def store_id(self) -> str:
+        """The id that the store has since its first migration."""
+        with self.engine.connect() as connection:
+            return str(connection.execute(sa.select(STORE.c.store_id)).scalar_one())
+
+    @contextmanager
+    def read(self) -> Iterator[SliceReader]:
+        """Open a transaction that only reads."""
+        with self.engine.connect() as connection, connection.begin():
+            yield SliceReader(connection, self.dataset, self._cache)
+
+
+class Warehouse(Store):
+    """The tables of one dataset in a database, created and migrated on first use."""
+
+    def __init__(self, url: str, dataset: Dataset = ATS) -> None:
+        """Use the database at ``url``; nothing is opened yet."""
+        super().__init__(url, dataset)
         self._years: set[int] = set()
 
     @cached_property
@@ -36,16 +94,6 @@ class Warehouse:
         engine = create_engine(self.url)
         migrate(engine, self.dataset)
         return engine
-
-    def sql_table(self, name: str) -> sa.Table:
-        """Return a table of the dataset, given its plain name."""
-        return sql_table(name, self.dataset)
-
-    @contextmanager
-    def read(self) -> Iterator[SliceReader]:
-        """Open a transaction that only reads."""
-        with self.engine.connect() as connection, connection.begin():
-            yield SliceReader(connection, self.dataset, self._cache)
 
     @contextmanager
     def write(self, week: WeekKey, run: RunIds) -> Iterator[SliceWriter]:

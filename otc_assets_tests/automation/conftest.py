@@ -40,15 +40,9 @@ class Place:
         self.database_url = f"sqlite:///{folder / 'otc.db'}"
         self._patch = patch
         self.source.mkdir()
-        settings = {
-            "OTC_SOURCE_URL": str(self.source),
-            "OTC_ARCHIVE_URL": str(folder / "archive"),
-            "OTC_FEATURES_URL": str(folder / "features"),
-            "OTC_PAGE_URL": str(folder / "research.html"),
-            "OTC_DATABASE_URL": self.database_url,
-        }
         for name in DEFAULTS:
-            self.set(name, settings.get(name, ""))
+            self.set(name, "")
+        self.set("OTC_HOME", folder)
         self.today(TODAY)
 
     def set(self, name: str, value: object) -> None:

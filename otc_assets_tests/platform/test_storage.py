@@ -30,7 +30,7 @@ def test_a_range_runs_on_postgres_and_keeps_its_connections(
     url = sa.make_url(postgres_url).set(drivername="postgresql+psycopg2")
     monkeypatch.setenv("DAGSTER_POSTGRES_URL", url.render_as_string(hide_password=False))
     monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "1000")  # as the Makefile does
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OTC_HOME", str(tmp_path))
     with dg.DagsterInstance.from_config(str(REPOSITORY / "deploy")) as instance:
         opened = []
         engine = instance.event_log_storage._engine  # type: ignore[attr-defined]
@@ -70,12 +70,12 @@ def event_databases_opened() -> Iterator[list[str]]:
 def test_a_range_runs_on_sqlite_and_keeps_its_connections(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, event_databases_opened: list[str]
 ):
-    monkeypatch.chdir(tmp_path)  # the folder in dagster.yaml is a relative one
+    monkeypatch.setenv("OTC_HOME", str(tmp_path))
     with dg.DagsterInstance.from_config(str(REPOSITORY)) as instance:
         records = _run_range(instance, tmp_path)
         assert len(event_databases_opened) < records / 10
         (run,) = instance.get_runs()
-        usual = DagsterSqliteStorage.from_local(".otc/dagster").event_log_storage
+        usual = DagsterSqliteStorage.from_local(str(tmp_path / "dagster")).event_log_storage
         assert len(usual.get_records_for_run(run.run_id).records) == records
 
 
@@ -85,7 +85,7 @@ def nothing() -> None:
 
 
 def test_any_number_of_runs_and_processes_share_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OTC_HOME", str(tmp_path))
     monkeypatch.setattr(storage, "MAX_ENGINES", 3)
     with (
         dg.DagsterInstance.from_config(str(REPOSITORY)) as one,

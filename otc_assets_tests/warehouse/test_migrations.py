@@ -15,7 +15,7 @@ from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.warehouse.engine import create_engine
 from otc_assets.warehouse.migrate import downgrade, migrate
-from otc_assets.warehouse.schema import bulk_tables, metadata, sql_table, views
+from otc_assets.warehouse.schema import STORE, bulk_tables, metadata, sql_table, views
 from otc_assets.warehouse.store import Warehouse
 
 pytestmark = pytest.mark.unmigrated
@@ -50,7 +50,9 @@ def test_migrations_alone_give_the_described_schema(database_url: str):
     migrate(engine, ATS, "heads")  # without what create_all would add
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
-        differences = compare_metadata(context, [metadata(dataset) for dataset in DATASETS])
+        differences = compare_metadata(
+            context, [STORE.metadata, *(metadata(dataset) for dataset in DATASETS)]
+        )
     # from the description, if it is new
     created = {
         dataset.table_name(f"{table.name}_rows")

@@ -1,0 +1,110 @@
+"""`otc status` and `otc gaps`: how things stand."""
+
+from dataclasses import asdict
+from datetime import date, datetime
+
+import click
+import pandas as pd
+
+from otc_assets.cli.output import json_option, print_frame
+from otc_assets.domain.calendar import today
+from otc_assets.domain.datasets import DATASETS
+from otc_assets.domain.gaps import gaps
+from otc_assets.domain.quality import Severity
+from otc_assets.operations.status import TierStatus, status_of
+from otc_assets.settings import setting
+from otc_assets.warehouse.store import Store
+
+COLOURS = {Severity.INFO: "yellow", Severity.WARNING: "yellow", Severity.CRITICAL: "red"}
+day_option = click.option(
+    "--day",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="Judge what is due as of this day (default: today in New York).",
+)
+
+
+@click.command()
+@day_option
+@json_option
+@click.pass_context
+def status(context: click.Context, day: datetime | None, as_json: bool) -> None:
+    r"""Say how each tier of each dataset stands.
+
+    Exits with 1 if a week is more than 3 days late, a file was refused, a slice is in dead_letters,
+    or the quality of a slice is critical.
+
+    \b
+    Example: otc status --json | jq '.[] | select(.missing > 0)'
+    """
+    url = setting("OTC_DATABASE_URL")
+    stores = [Store(url, dataset) for dataset in DATASETS]
+    found = [tier for store in stores for tier in status_of(store, _day(day))]
+    colours = {n: "green" if tier.is_well else "red" for n, tier in enumerate(found)}
+    print_frame(pd.DataFrame(map(_shown, found)), as_json=as_json, colours=colours)
+    if not all(tier.is_well for tier in found):
+        click.echo(_what_to_do(found), err=True)
+        context.exit(1)
+
+
+@click.command("gaps")
+@day_option
+@json_option
+@click.pass_context
+def list_gaps(context: click.Context, day: datetime | None, as_json: bool) -> None:
+    r"""List the weeks that FINRA has published by its calendar and that the store lacks.
+
+    Exits with 1 if there is one.
+
+    \b
+    Example: otc gaps --day 2025-08-11
+    """
+    rows: list[dict[str, object]] = []
+    colours: dict[int, str] = {}
+    for dataset in DATASETS:
+        with Store(setting("OTC_DATABASE_URL"), dataset).read() as reader:
+            loaded = reader.loaded_slices()
+        for gap in gaps(dataset, loaded, _day(day)):
+            colours[len(rows)] = COLOURS[gap.severity]
+            rows.append(
+                {
+                    "dataset": dataset.name,
+                    "tier": str(gap.week.tier),
+                    "week_ending": gap.week.week_ending,
+                    "expected": gap.expected_publication_date,
+                    "days_late": gap.days_late,
+                    "severity": str(gap.severity),
+                }
+            )
+    names = ["dataset", "tier", "week_ending", "expected", "days_late", "severity"]
+    print_frame(pd.DataFrame(rows, columns=names), as_json=as_json, colours=colours)
+    if rows:
+        click.echo(f"{len(rows)} weeks are lacking: {FILL}", err=True)
+        context.exit(1)
+
+
+FILL = "run the job <dataset>_fill_gaps, or materialize them"
+
+
+def _day(day: datetime | None) -> date:
+    return day.date() if day else today()
+
+
+def _shown(tier: TierStatus) -> dict[str, object]:
+    row = asdict(tier) | {"well": tier.is_well}
+    del row["is_critical"]
+    row["last_write"] = f"{tier.last_write:%Y-%m-%d %H:%M}Z" if tier.last_write else None
+    return row
+
+
+def _what_to_do(found: list[TierStatus]) -> str:
+    advice = []
+    if any(tier.late for tier in found):
+        advice.append(f"missing: `otc gaps` names the weeks; {FILL}")
+    if any(tier.refused or tier.dead_letters for tier in found):
+        advice.append(
+            "refused and dead letters: the check no_slice_is_dead has the reasons; the job "
+            "<dataset>_retry_dead_letters runs them again"
+        )
+    if any(tier.is_critical for tier in found):
+        advice.append("grade: the checks of raw and of each table say which rule failed")
+    return "\n".join(advice)

@@ -1,0 +1,151 @@
+"""Which store an archive, a feature folder and a page are of, so that no other one writes there.
+
+A folder carries its store's id in a file, the page in its head. Reading is free: the archive of one
+store may well be the source of another.
+"""
+
+import io
+import re
+from collections.abc import Iterator
+from itertools import islice
+
+import pyarrow.parquet as pq
+import sqlalchemy as sa
+from upath import UPath
+
+from otc_assets.domain.datasets import DATASETS
+from otc_assets.domain.tiers import Tier
+from otc_assets.domain.weeks import WeekKey
+from otc_assets.warehouse.schema import sql_table
+from otc_assets.warehouse.store import Store
+
+MARKER = ".otc-store"
+"""The file in a folder that holds the id of its store."""
+UNKNOWN = "has files, and nothing tells that they are of this store"
+LOOKED_AT = 20
+"""Revisions of a store of which one is looked for in an archive without a marker."""
+
+_OWNER_OF_PAGE = re.compile(r'<meta name="otc-store" content="([^"]*)">')
+
+
+class OwnershipError(ValueError):
+    """What was to be written to belongs to another store, or nobody can tell to which."""
+
+
+def claim_archive(store: Store, root: UPath) -> None:
+    """Make an archive this store's, if it is nobody's.
+
+    One without a marker, of a version that set none, is this store's if it has files that the store
+    knows.
+
+    Raises:
+        OwnershipError: it is of another store, it has files that this store does not know, or the
+            store knows files and none of them is there.
+
+    """
+    if _is_marked(store, root, "OTC_ARCHIVE_URL"):
+        return
+    keys = list(islice(archive_keys(store), LOOKED_AT))
+    is_known = any((root / key).exists() for key in keys)
+    if not is_known and (keys or _has_files(root)):
+        lacks = "has none of the files that this store has read"
+        raise _nobodys(store, root, lacks if keys else UNKNOWN, "OTC_ARCHIVE_URL")
+    _mark(store, root)
+
+
+def claim_features(store: Store, root: UPath) -> None:
+    """Make a folder of feature files this store's, if it is nobody's.
+
+    One without a marker is this store's if the symbols of a file are those that the store knows.
+
+    Raises:
+        OwnershipError: it is of another store, or has files that this store does not know.
+
+    """
+    if _is_marked(store, root, "OTC_FEATURES_URL"):
+        return
+    if _has_files(root) and not _knows_features(store, root):
+        raise _nobodys(store, root, UNKNOWN, "OTC_FEATURES_URL")
+    _mark(store, root)
+
+
+def check_page(store: Store, path: UPath) -> None:
+    """Let a page be replaced that is this store's, or of a version that did not say whose it was.
+
+    Raises:
+        OwnershipError: there is another store's page, or a file that is none of ours.
+
+    """
+    if not path.exists():
+        return
+    text = path.read_text(errors="replace")
+    found = _OWNER_OF_PAGE.search(text)
+    if found and found[1] != store.store_id:
+        raise _another(store, str(path), found[1], "OTC_PAGE_URL")
+    if not found and "<title>FINRA weekly volume" not in text:
+        raise OwnershipError(
+            f"{path} is no page of this project and is left alone: set OTC_PAGE_URL to another file"
+        )
+
+
+def owner_of(root: UPath) -> str | None:
+    """Return the id of the store that a folder is of, None if nothing tells."""
+    marker = root / MARKER
+    root.fs.invalidate_cache()
+    return marker.read_text().strip() if marker.exists() else None
+
+
+def _is_marked(store: Store, root: UPath, setting: str) -> bool:
+    owner = owner_of(root)
+    if owner not in (None, store.store_id):
+        raise _another(store, f"{root}", f"{owner}", setting)
+    return owner is not None
+
+
+def _mark(store: Store, root: UPath) -> None:
+    if root.protocol in ("", "file"):
+        root.mkdir(parents=True, exist_ok=True)
+    (root / MARKER).write_text(f"{store.store_id}\n")
+
+
+def _nobodys(store: Store, root: UPath, has: str, setting: str) -> OwnershipError:
+    return OwnershipError(
+        f"{root} {has}, {store.store_id} ({store.address}). Nothing is written there. Set "
+        f"{setting} or OTC_HOME to a place of this store's own, run `otc migrate` if an earlier "
+        f"version kept its files elsewhere, or, if {root} is this store's, write its id into "
+        f"{root / MARKER}"
+    )
+
+
+def _another(store: Store, place: str, owner: str, setting: str) -> OwnershipError:
+    return OwnershipError(
+        f"{place} is of the store {owner}, and this one is {store.store_id} ({store.address}). "
+        f"Nothing is written there: set {setting} or OTC_HOME to a place of its own. If that store "
+        "is gone and this one replaces it, write this one's id in the place of the other"
+    )
+
+
+def _has_files(root: UPath) -> bool:
+    return root.is_dir() and any(path.is_file() for path in root.rglob("*"))
+
+
+def _knows_features(store: Store, root: UPath) -> bool:
+    """Tell whether a file of the folder has the symbols that the store knows of its slice."""
+    for path in islice(root.rglob("*.parquet"), LOOKED_AT):
+        names = ["tier", "week_ending", "symbol"]
+        rows = pq.read_table(io.BytesIO(path.read_bytes()), columns=names).to_pandas()
+        if len(rows):
+            week = WeekKey(Tier(rows["tier"].iloc[0]), rows["week_ending"].iloc[0])
+            with store.read() as reader:
+                known = set(reader.frame("research_snapshot", week, ["symbol"])["symbol"])
+            return set(rows["symbol"]) <= known
+    return False
+
+
+def archive_keys(store: Store) -> Iterator[str]:
+    """Return the keys of what the store has read, of all datasets, the newest weeks first."""
+    with store.engine.connect() as connection:
+        for dataset in DATASETS:
+            revisions = sql_table("revisions", dataset)
+            query = sa.select(revisions.c.archive_key).order_by(revisions.c.week_ending.desc())
+            yield from connection.execute(query).scalars()

@@ -1,0 +1,96 @@
+"""How things stand, for an operator: each tier of a dataset in one row."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from otc_assets.domain.calendar import newest_due_week
+from otc_assets.domain.gaps import Gap, gaps, lag_days
+from otc_assets.domain.quality import Severity, SliceStatus
+from otc_assets.domain.tiers import Tier
+from otc_assets.domain.weeks import WeekKey
+from otc_assets.warehouse.reader import SliceReader
+from otc_assets.warehouse.store import Store
+
+
+@dataclass(frozen=True)
+class TierStatus:
+    """How the weeks of one tier stand."""
+
+    dataset: str
+    tier: str
+    newest_week: date | None
+    """The newest that is in the store; None if none is."""
+    due_week: date
+    """The newest that FINRA has published by its calendar."""
+    lag_days: int
+    """Past the expected publication of the first week that lacks after the newest."""
+    weeks: int
+    """In the store."""
+    missing: int
+    """Due, and not in the store, from its first week on."""
+    late: int
+    """Of these, the ones that are more than 3 days late."""
+    refused: int
+    """Of which a file could not be taken."""
+    dead_letters: int
+    worst_grade: str | None
+    is_critical: bool
+    """Whether a slice has the quality status critical."""
+    last_write: datetime | None
+    """When a run last wrote anything of the tier (UTC)."""
+
+    @property
+    def is_well(self) -> bool:
+        """Whether nothing asks for an operator."""
+        return not (self.late or self.refused or self.dead_letters or self.is_critical)
+
+
+def status_of(store: Store, today: date) -> list[TierStatus]:
+    """Return how each tier of a dataset stands on a day."""
+    with store.read() as reader:
+        slices = _manifest(reader)
+        dead = [week.tier for week in reader.dead_slices()]
+    loaded = [week for week, row in slices.items() if row["source_revision"]]
+    found, lags = gaps(store.dataset, loaded, today), lag_days(store.dataset, loaded, today)
+    tiers = store.dataset.publication_delay
+    return [_tier(store, tier, slices, found, dead, lags[str(tier)], today) for tier in tiers]
+
+
+def _tier(
+    store: Store,
+    tier: Tier,
+    slices: dict[WeekKey, dict[str, Any]],
+    found: Collection[Gap],
+    dead: list[Tier],
+    lag: int,
+    today: date,
+) -> TierStatus:
+    rows = {week: row for week, row in slices.items() if week.tier == tier}
+    loaded = [week.week_ending for week, row in rows.items() if row["source_revision"]]
+    missing = [gap for gap in found if gap.week.tier == tier]
+    return TierStatus(
+        dataset=store.dataset.name,
+        tier=str(tier),
+        newest_week=max(loaded, default=None),
+        due_week=newest_due_week(tier, today, store.dataset).week_ending,
+        lag_days=lag,
+        weeks=len(loaded),
+        missing=len(missing),
+        late=sum(gap.severity is not Severity.INFO for gap in missing),
+        refused=sum(row["status"] == SliceStatus.REFUSED for row in rows.values()),
+        dead_letters=dead.count(tier),
+        worst_grade=max(filter(None, (r["quality_grade"] for r in rows.values())), default=None),
+        is_critical=any(
+            row["quality_status"] == "critical" for row in rows.values() if row["source_revision"]
+        ),
+        last_write=max((row["updated_at"] for row in rows.values()), default=None),
+    )
+
+
+def _manifest(reader: SliceReader) -> dict[WeekKey, dict[str, Any]]:
+    rows = reader.connection.execute(sa.select(reader.sql_table("manifest"))).mappings()
+    return {WeekKey(Tier(row["tier"]), row["week_ending"]): dict(row) for row in rows}
