@@ -96,6 +96,7 @@ def _metadata(exported: Exported) -> dict[str, Any]:
     return {
         "dagster/partition_row_count": exported.rows,
         "path": dg.MetadataValue.path(exported.path),
+        "symbols": exported.symbols,
         "bytes": exported.bytes,
         "features": ", ".join(NAMES),
     }
