@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from otc_assets.assets.descriptions import FORCE, POLICY, described
 from otc_assets.assets.metadata import column_lineage, column_schema, slice_metadata
 from otc_assets.assets.partitions import (
     SLICES,
@@ -46,11 +47,9 @@ class Intake(dg.Config):
 
     policy: RevisionPolicy = Field(
         RevisionPolicy.VERSIONED,
-        description="A content that differs from the store's: VERSIONED adds it as a revision, "
-        "OVERWRITE replaces the newest revision, SKIP leaves it, MERGE adds the records that the "
-        "store lacks.",
+        description=POLICY,
     )
-    force: bool = Field(False, description="Write also what the store has already, and under skip.")
+    force: bool = Field(False, description=FORCE)
 
 
 def build_assets(dataset: Dataset) -> list[dg.AssetsDefinition | dg.AssetSpec]:
@@ -84,8 +83,7 @@ def _options(table: Table, dataset: Dataset, code_version: str) -> dict[str, Any
         "tags": {"dataset": dataset.name},
         "kinds": {"python", "pandas", "table"},
         "code_version": code_version,
-        "description": f"{table.description}\n\n"
-        f"One row per {table.grain}, of {dataset.title} data.",
+        "description": described(table, dataset),
         "metadata": {"dagster/column_schema": column_schema(table)},
     }
 

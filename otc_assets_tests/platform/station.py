@@ -1,5 +1,6 @@
 """An ephemeral Dagster instance on a store of its own, and what its event log says."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -70,22 +71,25 @@ class Station:
     def materialized(self, table: str) -> set[str]:
         return self.instance.get_materialized_partitions(dg.AssetKey(table))
 
-    def newest(self, table: str, partition: str) -> dg.AssetMaterialization:
+    def newest(self, table: str, partition: str) -> dg.EventLogRecord:
         """Return the newest materialization of a partition."""
         records = self.instance.fetch_materializations(
             dg.AssetRecordsFilter(dg.AssetKey(table), asset_partitions=[partition]), limit=1
         ).records
-        event = records[0].asset_materialization
+        return records[0]
+
+    def entries(self, table: str, partition: str) -> Mapping[str, dg.MetadataValue[Any]]:
+        """Return the metadata of the newest materialization of a partition."""
+        event = self.newest(table, partition).asset_materialization
         assert event is not None
-        return event
+        return event.metadata
 
     def metadata(self, table: str, partition: str) -> dict[str, Any]:
-        entries = self.newest(table, partition).metadata
-        return {name: value.value for name, value in entries.items()}
+        return {name: value.value for name, value in self.entries(table, partition).items()}
 
     def numbers(self, table: str, partition: str) -> dict[str, int | float]:
         """Return what is stored of a partition as a number, and would be plotted."""
-        return _numbers(self.newest(table, partition).metadata)
+        return _numbers(self.entries(table, partition))
 
     def check_numbers(self, table: str, name: str, partition: str) -> dict[str, int | float]:
         """Return the same of the newest evaluation of a check."""
@@ -93,7 +97,7 @@ class Station:
         return _numbers(record.event.dagster_event.asset_check_evaluation_data.metadata)
 
 
-def _numbers(entries: Any) -> dict[str, int | float]:
+def _numbers(entries: Mapping[str, dg.MetadataValue[Any]]) -> dict[str, int | float]:
     plotted = dg.IntMetadataValue | dg.FloatMetadataValue
     return {name: entry.value for name, entry in entries.items() if isinstance(entry, plotted)}
 
