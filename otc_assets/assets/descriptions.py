@@ -26,7 +26,8 @@ def described(table: Table, dataset: Dataset) -> str:
     what = f"{table.description}\n\nOne row per {table.grain}, of {dataset.title} data."
     if table is RAW:
         return promises(
-            f"{what} `lag_days` is from FINRA's publication of the newest content to our store.",
+            f"{what} `lag_days` counts the days from FINRA's publication of the "
+            "newest content to our store.",
             key=table.key,
             level=INPUT_IDEMPOTENT,
             rerun=f"The source is read again; a content that the store has is skipped. `policy`: "

@@ -20,7 +20,7 @@ DESCRIPTION = promises(
     key=(),
     level=STATE_IDEMPOTENT,
     rerun="The file is written anew, whole: the same store gives the same bytes on the same day.",
-    refreshed_by="A run of its own: its schedule asks for one each day.",
+    refreshed_by="A run of its own, which its schedule asks for each day, or of all assets.",
 )
 
 

@@ -10,7 +10,7 @@ from otc_assets.domain.quality import Rule, unexpected
 from otc_assets.operations.judge import Judgement
 
 OF_EACH = {
-    "score": "the slice's quality, 0 to 1, as graded last",
+    "score": "the slice's quality, 0 to 1, as graded so far",
     "rules": "rules judged",
     "rules_failed": "those that fail, known anomalies aside",
     "rows": "rows judged",

@@ -24,7 +24,8 @@ class Judgement:
     rows: int = 0
     """What the rules have looked at: of several revisions or days of knowledge the newest."""
     score: float | None = None
-    """The slice's quality score, 0 to 1, as it was graded last; None if it is not due."""
+    """The slice's quality score, 0 to 1, as graded so far: a table that the same run computes later
+    has no part in it yet. None if the slice is not due."""
 
 
 def judge(

@@ -1,7 +1,7 @@
 """Numbers in the event log of a real run, against those that the fixture files themselves give."""
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timezone
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
@@ -87,6 +87,16 @@ def test_the_lag_is_from_publication_to_our_store(station: Station):
     for partition, file in FILES.items():
         lag = station.numbers("raw", partition)["lag_days"]
         assert lag in {(day - file.published).days for day in (STARTED, today)}
+
+
+@pytest.mark.parametrize("zone", [UTC, None])  # SQLite gives no zone
+def test_the_lag_counts_days_in_new_york(zone: timezone | None):
+    evening = datetime(2025, 6, 17, 3, 30, tzinfo=zone)  # still the 16th in New York
+    week, rows = WeekKey(Tier.OTC, date(2025, 5, 16)), pd.DataFrame()
+    outcome = SliceOutcome(week, "raw", SliceStatus.LOADED, rows, stored_at=evening)
+    assert "lag_days" not in slice_metadata(outcome)
+    outcome.published = date(2025, 6, 16)
+    assert slice_metadata(outcome)["lag_days"] == 0
 
 
 @pytest.mark.parametrize(("table", "name"), CHECKS)
