@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from otc_assets.assets.descriptions import FORCE, POLICY, described
 from otc_assets.assets.metadata import column_lineage, column_schema, slice_metadata
 from otc_assets.assets.partitions import (
     SLICES,
@@ -30,7 +31,8 @@ from otc_assets.operations.revise import Treatment
 
 OWNERS = ["team:market-structure"]
 GROUPS = {"raw": "source", "venue_volume": "source", "research_snapshot": "research"}
-"""Every other table is in the group `metrics`."""
+"""Of a dataset's tables, as in `ats_source`; every other table is in `metrics`. Features and page,
+which are made of both datasets, are in the group `research`."""
 RAW_CODE_VERSION = "v1"
 """Of parsing and judging lines; every other asset has the versions of its calculations."""
 FINRA_POOL = "finra"
@@ -46,11 +48,9 @@ class Intake(dg.Config):
 
     policy: RevisionPolicy = Field(
         RevisionPolicy.VERSIONED,
-        description="A content that differs from the store's: VERSIONED adds it as a revision, "
-        "OVERWRITE replaces the newest revision, SKIP leaves it, MERGE adds the records that the "
-        "store lacks.",
+        description=POLICY,
     )
-    force: bool = Field(False, description="Write also what the store has already, and under skip.")
+    force: bool = Field(False, description=FORCE)
 
 
 def build_assets(dataset: Dataset) -> list[dg.AssetsDefinition | dg.AssetSpec]:
@@ -67,7 +67,7 @@ def _publications(dataset: Dataset) -> dg.AssetSpec:
     return dg.AssetSpec(
         publications_key(dataset),
         description=f"The {dataset.title} volumes that FINRA publishes, week by week.",
-        group_name=dataset.table_name("source"),
+        group_name=f"{dataset.name}_source",
         owners=OWNERS,
         tags={"dataset": dataset.name},
         kinds={"finra"},
@@ -75,18 +75,16 @@ def _publications(dataset: Dataset) -> dg.AssetSpec:
 
 
 def _options(table: Table, dataset: Dataset, code_version: str) -> dict[str, Any]:
-    group = GROUPS.get(table.name, "metrics")
     return {
         "key": asset_key_of(table.name, dataset),
         "partitions_def": SLICES,
         "backfill_policy": dg.BackfillPolicy.single_run(),
         "owners": OWNERS,
-        "group_name": dataset.table_name(group),
+        "group_name": f"{dataset.name}_{GROUPS.get(table.name, 'metrics')}",
         "tags": {"dataset": dataset.name},
         "kinds": {"python", "pandas", "table"},
         "code_version": code_version,
-        "description": f"{table.description}\n\n"
-        f"One row per {table.grain}, of {dataset.title} data.",
+        "description": described(table, dataset),
         "metadata": {"dagster/column_schema": column_schema(table)},
     }
 

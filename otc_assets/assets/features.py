@@ -5,21 +5,30 @@ from typing import Any
 
 import dagster as dg
 
+from otc_assets.assets.descriptions import STATE_IDEMPOTENT, after_weeks, promises
 from otc_assets.assets.factory import OWNERS
 from otc_assets.assets.partitions import SLICES, asset_key_of, partition_key_of, slice_of
 from otc_assets.assets.platform import Platform, run_ids
 from otc_assets.domain.datasets import ATS, NON_ATS, Dataset
 from otc_assets.research.export import Exported, export, export_again, later_slices
-from otc_assets.research.features import COLUMNS, NAMES, VERSION
+from otc_assets.research.features import COLUMNS, NAMES, REACH_WEEKS, VERSION
 
 FEATURES_KEY = dg.AssetKey(["features"])
 
-DESCRIPTION = """\
+WHAT = """\
 Features of each symbol, as they were known: one Parquet file per tier and week (OTC_FEATURES_URL).
 
 One row per (week, tier, symbol, event_timestamp): the first publication, and each day that changed
-a feature. `docs/features.md` has the definitions, and how Feast serves them.
-"""
+a feature. `docs/features.md` has the definitions, and how Feast serves them."""
+KEY = ("week_ending", "tier", "symbol", "event_timestamp")
+DESCRIPTION = promises(
+    WHAT,
+    key=KEY,
+    level=STATE_IDEMPOTENT,
+    rerun="The file of the slice is written anew, whole, with another `created_timestamp`. If its "
+    "snapshot was not computed, the file stays.",
+    refreshed_by=after_weeks(REACH_WEEKS),
+)
 
 
 def build_features(datasets: Sequence[Dataset]) -> list[dg.AssetsDefinition]:
@@ -96,6 +105,7 @@ def _metadata(exported: Exported) -> dict[str, Any]:
     return {
         "dagster/partition_row_count": exported.rows,
         "path": dg.MetadataValue.path(exported.path),
+        "symbols": exported.symbols,
         "bytes": exported.bytes,
         "features": ", ".join(NAMES),
     }

@@ -1,5 +1,10 @@
-"""What the UI shows of a table and of each of its partitions."""
+"""What the UI shows of a table and of each of its partitions.
 
+Numbers are numbers, and have the same name in every table, so that Dagster plots them over the
+partitions: `shares`, `trades`, `symbols`, `venues`, and of raw `lag_days`.
+"""
+
+from datetime import UTC
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
@@ -8,11 +13,12 @@ import dagster as dg
 import pandas as pd
 
 from otc_assets.assets.partitions import asset_key_of
+from otc_assets.assets.platform import NEW_YORK
 from otc_assets.calculations import calculations_of
 from otc_assets.domain.datasets import Dataset
 from otc_assets.domain.differences import compare_versions
 from otc_assets.domain.revisions import Action, IngestionResult
-from otc_assets.domain.shares import format_shares
+from otc_assets.domain.shares import MILLIONTHS, format_shares, to_shares
 from otc_assets.domain.tables import EXACT, ColumnType, Table
 from otc_assets.operations.outcome import SliceOutcome
 from otc_assets.warehouse.reader import table_named
@@ -66,11 +72,25 @@ def slice_metadata(outcome: SliceOutcome) -> dict[str, Any]:
     for number, result in enumerate(outcome.results, start=1):
         name = "content" if len(outcome.results) == 1 else f"content {number}"
         metadata[name] = _said(result)
+    if (lag := _lag_days(outcome)) is not None:
+        metadata["lag_days"] = lag
     if len(rows):
         metadata |= _totals(rows) | {"preview": dg.MetadataValue.md(_preview(rows, outcome.table))}
         if compared := _versions(rows, outcome.table):
             metadata["versions"] = dg.MetadataValue.md(compared)
     return metadata
+
+
+def _lag_days(outcome: SliceOutcome) -> int | None:
+    """Return the days from FINRA's publication of the newest content to our store, in New York.
+
+    A content that is skipped keeps the day on which it was stored; `force` stores it anew.
+    """
+    if outcome.published is None or outcome.stored_at is None:
+        return None
+    moment = outcome.stored_at  # SQLite gives UTC without saying so
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return (moment.astimezone(NEW_YORK).date() - outcome.published).days
 
 
 def _versions(rows: pd.DataFrame, table: str) -> str:
@@ -116,7 +136,7 @@ def _totals(rows: pd.DataFrame) -> dict[str, Any]:
     totals: dict[str, Any] = {}
     for column in VOLUMES:
         if column in rows:
-            totals["shares"] = format_shares(int(rows[column].sum()))
+            totals["shares"] = _shares(int(rows[column].sum()))
             for name, label in NAMES.items():
                 if name in rows:
                     totals[f"top_{label}"] = str(rows.groupby(name)[column].sum().idxmax())
@@ -128,6 +148,12 @@ def _totals(rows: pd.DataFrame) -> dict[str, Any]:
         if name in rows:
             totals[f"{label}s"] = int(rows[name].nunique())
     return totals
+
+
+def _shares(millionths: int) -> int | float:
+    """Return a quantity as a number that can be plotted: whole ones exactly."""
+    whole, fraction = divmod(millionths, MILLIONTHS)
+    return float(to_shares(millionths)) if fraction else whole
 
 
 def _preview(rows: pd.DataFrame, table: str) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import dagster as dg
 from pydantic import Field
 
+from otc_assets.assets.descriptions import STATE_IDEMPOTENT, promises
 from otc_assets.assets.factory import OWNERS
 from otc_assets.assets.partitions import asset_key_of
 from otc_assets.assets.platform import Platform
@@ -14,6 +15,14 @@ from otc_assets.research.facts import Facts, State
 from otc_assets.settings import setting
 
 PAGE = dg.AssetKey("research_page")
+DESCRIPTION = promises(
+    "One HTML file of what the store has and how good it is: coverage, quality, lag, movers, "
+    "spikes, a symbol with its corrections. Nothing in it is loaded from elsewhere.",
+    key=(),
+    level=STATE_IDEMPOTENT,
+    rerun="The file is written anew, whole: the same store gives the same bytes on the same day.",
+    refreshed_by="A run of its own, which its schedule asks for each day, or of all assets.",
+)
 
 
 class Page(dg.Config):
@@ -38,9 +47,7 @@ def build_page(datasets: Sequence[Dataset]) -> dg.AssetsDefinition:
         group_name="research",
         kinds={"python", "matplotlib", "html"},
         code_version="v1",
-        description="One HTML file of what the store has and how good it is: coverage, quality, "
-        "lag, movers, spikes, a symbol with its corrections. Nothing in it is loaded from "
-        "elsewhere.",
+        description=DESCRIPTION,
     )
     def research_page(
         context: dg.AssetExecutionContext, platform: Platform, config: Page

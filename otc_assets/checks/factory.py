@@ -7,6 +7,7 @@ spend most of its time on them. Both read the same rows, once.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import dagster as dg
@@ -15,18 +16,19 @@ from otc_assets.assets.partitions import SLICES, asset_key_of, partition_key_of,
 from otc_assets.assets.platform import Platform, run_ids
 from otc_assets.calculations import output_tables
 from otc_assets.checks.evaluations import evaluations, partition_keys
+from otc_assets.checks.numbers import explained, numbers_of
 from otc_assets.domain.datasets import Dataset
-from otc_assets.domain.quality import QualityCheckResult, Rule, Severity
+from otc_assets.domain.quality import QualityCheckResult, Rule, Severity, unexpected
 from otc_assets.domain.rules import PRESENCE, rules_of
 from otc_assets.domain.tables import RAW, Table
 from otc_assets.operations.derive import refreshed
-from otc_assets.operations.judge import judge
+from otc_assets.operations.judge import Judgement, judge
 
 SOUND, USUAL = "rows_are_sound", "week_is_usual"
 GRAVE = (Severity.ERROR, Severity.CRITICAL)
 
-Verdicts = dict[str, list[QualityCheckResult]]
-"""The verdicts of a check's rules, by partition key."""
+Judgements = dict[str, Judgement]
+"""What was found of each slice, by partition key."""
 
 
 def build_checks(dataset: Dataset) -> list[dg.AssetChecksDefinition]:
@@ -42,6 +44,11 @@ def _grouped(rules: list[Rule]) -> dict[str, list[Rule]]:
     return {name: group for name, group in groups.items() if group}
 
 
+def _described(rules: list[Rule]) -> str:
+    lines = (f"- `{rule.name}`: {rule.description.splitlines()[0]}" for rule in rules)
+    return "\n".join([*lines, "", explained(rules)])
+
+
 def _checks(table: Table, dataset: Dataset) -> dg.AssetChecksDefinition:
     asset, grouped = asset_key_of(table.name, dataset), _grouped(rules_of(table))
     specs = [
@@ -49,9 +56,7 @@ def _checks(table: Table, dataset: Dataset) -> dg.AssetChecksDefinition:
             name,
             asset=asset,
             partitions_def=SLICES,
-            description="\n".join(
-                f"- `{rule.name}`: {rule.description.splitlines()[0]}" for rule in rules
-            ),
+            description=_described(rules),
         )
         for name, rules in grouped.items()
     ]
@@ -64,12 +69,12 @@ def _checks(table: Table, dataset: Dataset) -> dg.AssetChecksDefinition:
         selected = [spec for spec in specs if spec.key in context.selected_asset_check_keys]
         rules = [rule for spec in selected for rule in grouped[spec.name]]
         requested = [slice_of(key) for key in partition_keys(context, asset)]
-        verdicts = {
+        judgements = {
             partition_key_of(week): judge(warehouse, table, rules, week, run)
             for week in (*requested, *refreshed(warehouse, table.name, requested))
         }
         of_check = {
-            spec.name: {key: _of(grouped[spec.name], found) for key, found in verdicts.items()}
+            spec.name: {key: _of(grouped[spec.name], found) for key, found in judgements.items()}
             for spec in selected
         }
         for spec in selected:
@@ -79,52 +84,54 @@ def _checks(table: Table, dataset: Dataset) -> dg.AssetChecksDefinition:
     return checks
 
 
-def _of(rules: list[Rule], found: list[QualityCheckResult]) -> list[QualityCheckResult]:
+def _of(rules: list[Rule], found: Judgement) -> Judgement:
     """Return the verdicts of a check's rules, or what was said of the slice instead of them."""
     names = {rule.name for rule in rules}
-    return [verdict for verdict in found if verdict.check_name in names] or found
+    mine = [verdict for verdict in found.verdicts if verdict.check_name in names]
+    return replace(found, verdicts=mine or found.verdicts)
 
 
-def _standings(verdicts: Verdicts) -> dict[str | None, dict[str, Any]]:
+def _standings(judgements: Judgements) -> dict[str | None, dict[str, Any]]:
     """Return what to say of each partition, and at last (None) of all of them together."""
     standings: dict[str | None, dict[str, Any]] = {
-        key: _standing(of_slice) for key, of_slice in verdicts.items()
+        key: _standing(found) for key, found in judgements.items()
     }
-    failed = {key: wrong for key, of_slice in verdicts.items() if (wrong := _unexpected(of_slice))}
+    failed = {
+        key: wrong for key, found in judgements.items() if (wrong := unexpected(found.verdicts))
+    }
     standings[None] = {
         "passed": not failed,
         "severity": _severity([verdict for wrong in failed.values() for verdict in wrong]),
-        "description": f"{len(failed)} of {len(verdicts)} partitions failed",
+        "description": f"{len(failed)} of {len(judgements)} partitions failed",
         "metadata": {"failed": ", ".join(failed) or "none"},
     }
     return standings
 
 
-def _fail_run_if_unsound(table: Table, verdicts: Verdicts) -> None:
+def _fail_run_if_unsound(table: Table, judgements: Judgements) -> None:
     """End the run as failed, naming each bad partition; the good ones have gone on to the end.
 
     A refused file counts once, for raw, and not for each table that it has left empty.
     """
     wrong = []
-    for key, of_slice in verdicts.items():
-        grave = [v for v in _unexpected(of_slice) if v.severity in GRAVE]
+    for key, found in judgements.items():
+        grave = [v for v in unexpected(found.verdicts) if v.severity in GRAVE]
         mine = [v for v in grave if table is RAW or v.check_name != PRESENCE.name]
         wrong += [f"{key}: {verdict.check_name}: {_reason(verdict)}" for verdict in mine]
     if wrong:
         raise dg.Failure(f"{table.name} is not sound in:\n" + "\n".join(wrong))
 
 
-def _unexpected(verdicts: list[QualityCheckResult]) -> list[QualityCheckResult]:
-    return [verdict for verdict in verdicts if not verdict.passed and not verdict.is_expected]
-
-
-def _standing(verdicts: list[QualityCheckResult]) -> dict[str, Any]:
-    failed = _unexpected(verdicts)
+def _standing(found: Judgement) -> dict[str, Any]:
+    failed = unexpected(found.verdicts)
     return {
         "passed": not failed,
         "severity": _severity(failed),
         "description": "; ".join(f"{v.check_name}: {_reason(v)}" for v in failed) or "all hold",
-        "metadata": {"verdicts": dg.MetadataValue.md(_as_markdown(verdicts))},
+        "metadata": {
+            "verdicts": dg.MetadataValue.md(_as_markdown(found.verdicts)),
+            **numbers_of(found),
+        },
     }
 
 

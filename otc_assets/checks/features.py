@@ -10,7 +10,7 @@ from otc_assets.assets.partitions import SLICES, partition_key_of, slice_of
 from otc_assets.assets.platform import Platform
 from otc_assets.checks.evaluations import evaluations, partition_keys
 from otc_assets.domain.datasets import ATS, Dataset
-from otc_assets.research.export import faults, later_slices
+from otc_assets.research.export import Inspected, inspect, later_slices
 
 NAME = "features_are_known_once_and_not_too_early"
 
@@ -34,19 +34,25 @@ def _check() -> dg.AssetChecksDefinition:
         ats, root = platform.warehouse(ATS), platform.features()
         requested = [slice_of(key) for key in partition_keys(context, FEATURES_KEY)]
         found = {
-            partition_key_of(week): faults(ats, root, week)
+            partition_key_of(week): inspect(ats, root, week)
             for week in (*requested, *later_slices(ats, root, requested))
         }
         standings: dict[str | None, dict[str, Any]] = {
             key: _standing(of_slice) for key, of_slice in found.items()
         }
-        wrong = [f"{key}: {fault}" for key, of_slice in found.items() for fault in of_slice]
-        yield from evaluations(context, spec, {**standings, None: _standing(wrong)})
+        wrong = [f"{key}: {fault}" for key, of_slice in found.items() for fault in of_slice.faults]
+        yield from evaluations(context, spec, {**standings, None: _passed_or(wrong)})
         if wrong:
             raise dg.Failure("features are not sound in:\n" + "\n".join(wrong))
 
     return check
 
 
-def _standing(faults: list[str]) -> dict[str, Any]:
+def _standing(found: Inspected) -> dict[str, Any]:
+    numbers = {"rules_failed": len(found.faults), "rows": found.rows, "score": found.score}
+    shown = {name: number for name, number in numbers.items() if number is not None}
+    return {**_passed_or(found.faults), "metadata": shown}
+
+
+def _passed_or(faults: list[str]) -> dict[str, Any]:
     return {"passed": not faults, "description": "; ".join(faults) or "sound"}

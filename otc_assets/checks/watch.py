@@ -57,6 +57,9 @@ def _every_due_week_is_there(dataset: Dataset) -> dg.AssetChecksDefinition:
             description=f"{len(found)} due weeks are lacking, {len(grave)} over 7 days late",
             metadata={
                 "gaps": _table(rows),
+                "gap_count": len(found),
+                "gaps_over_3_days": len(late),
+                "gaps_over_7_days": len(grave),
                 **{f"lag of {t}, days": n for t, n in lag_days(dataset, loaded, today()).items()},
             },
         )
@@ -95,7 +98,7 @@ def _no_slice_is_dead(dataset: Dataset) -> dg.AssetChecksDefinition:
             "runs them all again"
             if letters
             else "none failed",
-            metadata={"dead letters": _table(rows)},
+            metadata={"dead letters": _table(rows), "dead_letter_count": len(letters)},
         )
 
     return no_slice_is_dead

@@ -103,6 +103,11 @@ class Rule:
         return (self.evaluate.__doc__ or "").strip()
 
 
+def unexpected(results: Iterable[QualityCheckResult]) -> list[QualityCheckResult]:
+    """Return the verdicts of the rules that fail, known anomalies aside."""
+    return [result for result in results if not result.passed and not result.is_expected]
+
+
 PENALTY = {
     Severity.INFO: 0.0,
     Severity.WARNING: 0.1,
@@ -135,8 +140,7 @@ def grade(
         return None
     if not has_content:
         return quality_of(0.0)
-    failed = [r for r in results if not r.passed and not r.is_expected]
-    score = 1 - sum(PENALTY[r.severity] for r in failed)
+    score = 1 - sum(PENALTY[r.severity] for r in unexpected(results))
     return quality_of(round(max(score, 0.0), 6))
 
 

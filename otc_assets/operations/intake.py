@@ -24,6 +24,8 @@ from otc_assets.warehouse.store import Warehouse
 from otc_assets.warehouse.writer import RunIds, SliceWriter
 
 VERSIONED = Treatment()
+OF_NEWEST = ("source_revision", "source_file", "source_sha256", "source_bytes", "revision_date")
+"""What the manifest says of the newest revision."""
 
 
 def ingest(
@@ -129,8 +131,10 @@ class SliceIntake:
         status, reason = self._standing(loaded=loaded)
         before = writer.manifest(week) or {}
         changes: dict[str, Any] = {"status": status.value, "reason": reason}
+        newest: dict[str, Any] = {}
         if loaded:
-            changes |= _content(writer, known)
+            newest = writer.revision(week, known.revisions[week].source_revision)
+            changes |= {name: newest[name] for name in OF_NEWEST}
         rows = known["raw"] if loaded else pd.DataFrame()
         unchanged = before.get("source_revision") == changes.get("source_revision")
         counts = before.get("row_counts", {}) if unchanged else {}
@@ -146,7 +150,10 @@ class SliceIntake:
             **quality_columns(quality),
             **changes,
         )
-        return SliceOutcome(week, "raw", status, rows, reason, verdicts)
+        outcome = SliceOutcome(week, "raw", status, rows, reason, verdicts)
+        outcome.published = newest.get("revision_date")
+        outcome.stored_at = newest.get("ingested_at")
+        return outcome
 
     def _standing(self, *, loaded: bool) -> tuple[SliceStatus, str | None]:
         week, dataset = self.week, self.warehouse.dataset
@@ -165,10 +172,3 @@ class SliceIntake:
             listed = "; ".join(str(file.error) for file in strays[:3])
             reason += f" ({len(strays)} files belong to no slice: {listed})"
         return SliceStatus.MISSING, reason
-
-
-def _content(writer: SliceWriter, known: Knowledge) -> dict[str, Any]:
-    """Return what the manifest says of the newest revision."""
-    record = writer.revision(writer.week, known.revisions[writer.week].source_revision)
-    names = ("source_revision", "source_file", "source_sha256", "source_bytes", "revision_date")
-    return {name: record[name] for name in names}

@@ -1,6 +1,8 @@
 """Judges what the store holds of a slice, whoever wrote it and whenever."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from otc_assets.domain.quality import QualityCheckResult, Rule, Severity, SliceStatus
 from otc_assets.domain.rules import evaluate
@@ -10,21 +12,38 @@ from otc_assets.operations.frames import Knowledge, view_of
 from otc_assets.warehouse.store import Warehouse
 from otc_assets.warehouse.writer import RunIds
 
+NO_MANIFEST: dict[str, Any] = {"row_counts": {}, "reason": None, "quality_score": None}
+"""Of a slice that was never taken in."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What was found of one table of one slice."""
+
+    verdicts: list[QualityCheckResult]
+    rows: int = 0
+    """What the rules have looked at: of several revisions or days of knowledge the newest."""
+    score: float | None = None
+    """The slice's quality score, 0 to 1, as graded so far: a table that the same run computes later
+    has no part in it yet. None if the slice is not due."""
+
 
 def judge(
     warehouse: Warehouse, table: Table, rules: Sequence[Rule], week: WeekKey, run: RunIds
-) -> list[QualityCheckResult]:
+) -> Judgement:
     """Evaluate rules on the rows of one slice as they are in the store, and keep the verdicts."""
     with warehouse.write(week, run) as writer:
-        manifest = writer.manifest(week) or {"row_counts": {}, "reason": None}
+        manifest = writer.manifest(week) or NO_MANIFEST
+        score = manifest["quality_score"]
         if table.name not in manifest["row_counts"]:
-            return [_not_computed(manifest["reason"])]
+            return Judgement([_not_computed(manifest["reason"])], score=score)
         known = Knowledge(writer, week, fresh=table.name)
         view = view_of(known, SliceStatus(manifest["status"]), manifest["reason"])
         results = evaluate(rules, view)
-        if view.intake:
-            writer.renew_verdicts(table.name, results)
-        return results
+        if view.intake is None:
+            return Judgement(results, score=score)
+        writer.renew_verdicts(table.name, results)
+        return Judgement(results, len(known[table.name]), score)
 
 
 def _not_computed(reason: str | None) -> QualityCheckResult:

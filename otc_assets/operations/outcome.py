@@ -1,6 +1,7 @@
 """What became of one table of one slice."""
 
 from dataclasses import dataclass, field
+from datetime import date, datetime
 
 import pandas as pd
 
@@ -23,5 +24,9 @@ class SliceOutcome:
     verdicts: list[QualityCheckResult] = field(default_factory=list)
     results: list[IngestionResult] = field(default_factory=list)
     """For raw: what became of each file."""
+    published: date | None = None
+    """For raw: when FINRA made the newest content public."""
+    stored_at: datetime | None = None
+    """For raw: when that content was stored."""
     written: bool = True
     """False if the table was left as it was."""

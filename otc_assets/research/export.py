@@ -47,6 +47,7 @@ class Exported:
     week: WeekKey
     path: str
     rows: int = 0
+    symbols: int = 0
     bytes: int = 0
     reason: str | None = None
     """Why nothing was written; the file, if there is one, is as it was."""
@@ -103,7 +104,8 @@ def _export(writer: SliceWriter, dealers: SliceReader, root: UPath) -> Exported:
         why = manifest["reason"] or "materialize it first"
         return Exported(week, str(path), reason=f"{SNAPSHOT} was not computed: {why}")
     rows = feature_history(writer, dealers, week)
-    return Exported(week, str(path), len(rows), write_file(path, rows))
+    symbols = int(rows["symbol"].nunique())
+    return Exported(week, str(path), len(rows), symbols, write_file(path, rows))
 
 
 def later_slices(ats: Warehouse, root: UPath, weeks: list[WeekKey]) -> list[WeekKey]:
@@ -147,17 +149,30 @@ def read_file(path: UPath) -> pd.DataFrame:
     return rows
 
 
-def faults(ats: Warehouse, root: UPath, week: WeekKey) -> list[str]:
-    """Return what is wrong with the file of a slice; nothing for a slice that has none to have."""
+@dataclass(frozen=True)
+class Inspected:
+    """What was found in the file of one slice."""
+
+    faults: list[str]
+    """What is wrong with it."""
+    rows: int = 0
+    score: float | None = None
+    """The slice's quality score, 0 to 1; None if it has none."""
+
+
+def inspect(ats: Warehouse, root: UPath, week: WeekKey) -> Inspected:
+    """Look for faults in the file of a slice; there are none where none is to be written."""
     path = file_of(root, week)
     with ats.read() as reader:
         manifest = reader.manifest(week)
         days = [revision.revision_date for revision in reader.revisions([week])[week]]
     if manifest is None or not days or SNAPSHOT not in manifest["row_counts"]:
-        return []
+        return Inspected([])
+    score = manifest["quality_score"]
     if not _exists(path):
-        return [f"{path} is missing: materialize features"]
-    return faults_in(read_file(path), week, min(days))
+        return Inspected([f"{path} is missing: materialize features"], score=score)
+    rows = read_file(path)
+    return Inspected(faults_in(rows, week, min(days)), len(rows), score)
 
 
 def faults_in(rows: pd.DataFrame, week: WeekKey, published: date) -> list[str]:

@@ -209,6 +209,11 @@ def test_the_watch_lists_the_gaps_and_the_lag_of_each_tier(dagster: Daemon, almo
         "lag of NMS Tier 2, days": 1,
         "lag of OTC, days": 1,
     }
+    counts = ("gap_count", "gaps_over_3_days", "gaps_over_7_days")
+    assert [gaps.metadata[name] for name in counts] == [
+        dg.IntMetadataValue(count) for count in (4, 1, 1)
+    ]
+    assert all(isinstance(gaps.metadata[name], dg.IntMetadataValue) for name in lags)
     (failure,) = [event for event in result.all_events if event.is_step_failure]
     message = failure.step_failure_data.error.message
     assert "1 ATS weeks are over 7 days late; to have them: dagster job execute -m" in message
@@ -220,6 +225,7 @@ def test_the_watch_lists_dead_letters(dagster: Daemon, bad: Place):
     _, found = watched(dagster)
     dead = found["no_slice_is_dead"]
     assert (dead.passed, dead.severity) == (False, ERROR)
+    assert dead.metadata["dead_letter_count"] == dg.IntMetadataValue(len(DEAD))
     letters = rows(dead, "dead letters")
     assert [letter["slice"] for letter in letters] == [each.replace(":", "|") for each in DEAD]
     assert [letter["error"].split(",")[0] for letter in letters] == BROKEN

@@ -85,6 +85,24 @@ def test_every_asset_says_what_it_is(name: str):
     assert all(column.description for column in schema.columns)
 
 
+def test_both_datasets_are_in_groups_of_like_names():
+    groups: dict[str | None, set[str]] = {}
+    for spec in defs.resolve_all_asset_specs():
+        groups.setdefault(spec.group_name, set()).add(spec.key.path[-1])
+    assert groups.pop("research") == {"features", "research_page"}
+    source, research = {"raw", "venue_volume"}, {"research_snapshot"}
+    metrics = (EIGHT | {table.name for table in output_tables()}) - source - research
+    assert groups == {
+        f"{dataset}_{part}": tables
+        for dataset in PREFIXES
+        for part, tables in (
+            ("source", source | {dataset}),  # what FINRA publishes
+            ("metrics", metrics),
+            ("research", research),
+        )
+    }
+
+
 @each_dataset
 def test_the_code_version_is_that_of_the_calculations(dataset: str):
     assert specs_of(dataset)["concentration"].code_version == "v1,v2"

@@ -8,93 +8,10 @@ import dagster as dg
 import pytest
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
-from otc_assets.assets.platform import Platform
-from otc_assets.calculations import output_tables
-from otc_assets.definitions import build_defs
-from otc_assets.domain.datasets import ATS
 from otc_assets.warehouse.engine import write_transaction
-from otc_assets.warehouse.store import Warehouse
 from otc_assets_tests.conftest import FIXTURES
 from otc_assets_tests.pipeline import content
-
-TABLES = ["raw", *(table.name for table in output_tables())]
-FIRST, LAST = "NMS Tier 2|2025-05-16", "OTC|2025-05-23"
-RECTANGLE = {
-    f"{tier}|{week}" for tier in ("NMS Tier 2", "OTC") for week in ("2025-05-16", "2025-05-23")
-}
-DONE = (AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED)
-
-
-class Station:
-    """An ephemeral instance, and the platform's definitions on a store of its own."""
-
-    def __init__(
-        self,
-        folder: Path,
-        source: Path = FIXTURES,
-        instance: dg.DagsterInstance | None = None,
-    ) -> None:
-        self.instance = instance or dg.DagsterInstance.ephemeral()
-        self.warehouse = Warehouse(f"sqlite:///{folder / 'otc.db'}")
-        platform = Platform(
-            database_url=self.warehouse.url,
-            source_url=str(source),
-            archive_url=str(folder / "archive"),
-        )
-        self.job = build_defs([ATS], platform=platform).resolve_implicit_global_asset_job_def()
-
-    def run(self, selection: list[str] | None = None, **how: Any) -> dg.ExecuteInProcessResult:
-        keys = [dg.AssetKey(name) for name in selection] if selection else None
-        return self.job.execute_in_process(
-            instance=self.instance, asset_selection=keys, raise_on_error=False, **how
-        )
-
-    def run_range(self, first: str, last: str, **how: Any) -> dg.ExecuteInProcessResult:
-        tags = {
-            "dagster/asset_partition_range_start": first,
-            "dagster/asset_partition_range_end": last,
-        }
-        return self.run(tags=tags, **how)
-
-    def checks(self, table: str, name: str) -> dict[str | None, Any]:
-        """Return the newest record of each partition of a check."""
-        key = dg.AssetCheckKey(dg.AssetKey(table), name)
-        storage = self.instance.event_log_storage
-        records = storage.get_asset_check_execution_history(key, limit=1000)
-        return {record.partition: record for record in reversed(records)}
-
-    def partitions_that_show_a_verdict(self, table: str, name: str) -> set[str]:
-        """Return the partitions that the UI shows as judged: of their newest materialization."""
-        key = dg.AssetCheckKey(dg.AssetKey(table), name)
-        found = self.instance.event_log_storage.get_asset_check_partition_info([key])
-        return {info.partition_key for info in found if info.partition_key and info.is_current}
-
-    def materialized(self, table: str) -> set[str]:
-        return self.instance.get_materialized_partitions(dg.AssetKey(table))
-
-    def metadata(self, table: str, partition: str) -> dict[str, Any]:
-        records = self.instance.fetch_materializations(
-            dg.AssetRecordsFilter(dg.AssetKey(table), asset_partitions=[partition]), limit=1
-        ).records
-        event = records[0].asset_materialization
-        assert event is not None
-        return {name: value.value for name, value in event.metadata.items()}
-
-
-CHECKS = [
-    (check.asset_key.to_user_string(), check.name)
-    for definition in build_defs([ATS]).asset_checks or []
-    for check in definition.check_specs
-    if check.asset_key.path[0] in TABLES
-]
-
-
-@pytest.fixture(scope="module")
-def station(tmp_path_factory: pytest.TempPathFactory) -> Station:
-    """A range of four slices, done in one run."""
-    station = Station(tmp_path_factory.mktemp("station"))
-    assert station.run_range(FIRST, LAST).success
-    return station
+from otc_assets_tests.platform.station import CHECKS, DONE, FIRST, LAST, RECTANGLE, TABLES, Station
 
 
 def test_a_range_materializes_every_partition_of_every_asset(station: Station):
@@ -145,7 +62,7 @@ def test_one_of_the_two_checks_of_a_table_can_be_executed_alone(station: Station
 def test_each_partition_shows_its_own_numbers(station: Station):
     first = station.metadata("venue_volume", "OTC|2025-05-16")
     second = station.metadata("venue_volume", "NMS Tier 2|2025-05-23")
-    assert (first["dagster/partition_row_count"], first["shares"]) == (267, "1535116")
+    assert (first["dagster/partition_row_count"], first["shares"]) == (267, 1535116)
     assert second["dagster/partition_row_count"] == 420
     assert first["top_venue"] in first["preview"] or first["venues"] == 6
     assert first["preview"].startswith("| symbol | mpid |")
@@ -209,6 +126,8 @@ def test_the_bad_week_is_red_in_every_table(with_a_bad_week: tuple[Station, Any]
         assert records["OTC|2025-05-16"].status is AssetCheckExecutionRecordStatus.FAILED
         assert records["NMS Tier 2|2025-05-16"].status is AssetCheckExecutionRecordStatus.SUCCEEDED
     assert station.metadata("raw", "OTC|2025-05-16")["status"] == "refused"
+    numbers = station.check_numbers("raw", "rows_are_sound", "OTC|2025-05-16")
+    assert numbers == {"score": 0.0, "rules": 1, "rules_failed": 1, "rows": 0}
 
 
 def test_a_mended_file_mends_the_week(with_a_bad_week: tuple[Station, Any], tmp_path: Path):

@@ -12,7 +12,7 @@ from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 
 from otc_assets.automation import storage
 from otc_assets_tests.conftest import REPOSITORY
-from otc_assets_tests.platform.test_runs import FIRST, LAST, RECTANGLE, TABLES, Station
+from otc_assets_tests.platform.station import FIRST, LAST, RECTANGLE, TABLES, Station
 
 
 def test_only_the_storage_differs_from_the_default():

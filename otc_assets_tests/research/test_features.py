@@ -28,10 +28,11 @@ from otc_assets.operations.intake import ingest
 from otc_assets.research import export as export_module
 from otc_assets.research.export import (
     Exported,
+    Inspected,
     export,
-    faults,
     faults_in,
     file_of,
+    inspect,
     later_slices,
     read_file,
     write_file,
@@ -403,7 +404,7 @@ def test_the_folder_reads_as_one_table(desk: Desk):
 def test_a_week_without_content_has_no_file(desk: Desk):
     assert desk.export().reason == "the week has no ATS content in the store"
     assert not file_of(desk.root, WEEK).exists()
-    assert faults(desk.ats, desk.root, WEEK) == []
+    assert inspect(desk.ats, desk.root, WEEK) == Inspected([])
 
 
 def test_a_week_reaches_the_six_after_it_that_have_a_file(desk: Desk):
@@ -418,11 +419,11 @@ def test_a_week_reaches_the_six_after_it_that_have_a_file(desk: Desk):
 
 def test_the_check_sees_what_is_wrong_with_a_file(desk: Desk):
     desk.load(published(0, {"AAA VENA": 100, "BBB VENA": 1}))
-    assert faults(desk.ats, desk.root, WEEK) == [
+    assert inspect(desk.ats, desk.root, WEEK).faults == [
         f"{file_of(desk.root, WEEK)} is missing: materialize features"
     ]
     rows = desk.exported()
-    assert faults(desk.ats, desk.root, WEEK) == []
+    assert inspect(desk.ats, desk.root, WEEK).faults == []
     assert faults_in(rows, WEEK.shifted(1), PUBLIC) == ["2 rows of another slice"]
     assert faults_in(rows.assign(symbol="AAA"), WEEK, PUBLIC) == [
         "1 rows that repeat symbol and event_timestamp"
