@@ -4,6 +4,7 @@ from functools import cache
 from typing import Any
 
 import dagster as dg
+from pydantic import PrivateAttr
 from upath import UPath
 
 from otc_assets.domain.calendar import today
@@ -15,6 +16,7 @@ from otc_assets.sources.archive import Archive
 from otc_assets.sources.files import FileSource
 from otc_assets.sources.finra import FinraSource
 from otc_assets.sources.finra_client import Credentials, FinraClient, finra_address
+from otc_assets.sources.outage import Outage
 from otc_assets.sources.source import Index, Source
 from otc_assets.warehouse.store import Warehouse
 from otc_assets.warehouse.writer import RunIds
@@ -31,12 +33,12 @@ def _files(url: str) -> FileSource:
 
 
 @cache
-def _finra(
+def _client(
     url: str, credentials: Credentials | None, requests_per_second: float, *, is_poll: bool
-) -> FinraSource:
+) -> FinraClient:
     patience: dict[str, Any] = {"attempts": 1, "timeout_seconds": 20} if is_poll else {}
-    client = FinraClient(url, credentials, requests_per_second=requests_per_second, **patience)
-    return FinraSource(client)  # remembers its token
+    # Remembers its token.
+    return FinraClient(url, credentials, requests_per_second=requests_per_second, **patience)
 
 
 class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -54,6 +56,11 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
     """Default: OTC_FEATURES_URL."""
     page_url: str = ""
     """Where the page for researchers is written. Default: OTC_PAGE_URL."""
+    _outage: Outage = PrivateAttr(default_factory=lambda: Outage("FINRA"))
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Begin a run, or a sensor's tick: what an earlier one knew of an outage is forgotten."""
+        self._outage = Outage("FINRA")
 
     def warehouse(self, dataset: Dataset) -> Warehouse:
         """Return the tables of a dataset, migrated."""
@@ -99,7 +106,8 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
         if kind == "finra":
             url = self.source_url or finra_address()
             rate = number_setting("OTC_REQUESTS_PER_SECOND")
-            return _finra(url, _credentials(), rate, is_poll=is_poll)
+            client = _client(url, _credentials(), rate, is_poll=is_poll)
+            return FinraSource(client, self._outage)
         raise ValueError(f"OTC_SOURCE must be files or finra, and is {kind!r}")
 
 

@@ -18,7 +18,7 @@ from otc_assets.domain.weeks import WeekKey
 from otc_assets.operations.follow import reread, rereadable
 from otc_assets.operations.rebuild import RebuildError, rebuild_all
 from otc_assets.operations.versions import retire
-from otc_assets.sources.errors import SourceError
+from otc_assets.sources.errors import OutageError, SourceError
 from otc_assets.warehouse.store import Warehouse
 
 
@@ -82,6 +82,9 @@ def corrections_job(dataset: Dataset) -> dg.JobDefinition:
             try:
                 if reread(warehouse, index, week, run, day):
                     context.log.info(f"{week} has changed; the publication sensor will request it")
+            except OutageError as error:
+                failed.append(f"{week}: {error}; those after it were not asked for")
+                break
             except SourceError as error:
                 failed.append(f"{week}: {error}")
         if failed:

@@ -17,7 +17,7 @@ from otc_assets.operations.grading import quality_columns, standing_quality
 from otc_assets.operations.outcome import SliceOutcome
 from otc_assets.operations.revise import Received, Treatment, revise
 from otc_assets.sources.archive import Archive, sha256_of
-from otc_assets.sources.errors import ArchiveError, SourceError
+from otc_assets.sources.errors import ArchiveError, OutageError, SourceError
 from otc_assets.sources.parse import parse
 from otc_assets.sources.source import File, Index
 from otc_assets.warehouse.store import Warehouse
@@ -80,6 +80,10 @@ class SliceIntake:
         known = {} if self.treatment.force else self._known()
         try:
             files = self.index.files_of(self.week)
+        except OutageError as error:
+            retry = f"the job {self.warehouse.dataset.name}_retry_dead_letters"
+            self.refusals.append(f"{error}; when it answers, run this again, or {retry}")
+            return
         except SourceError as error:
             self.refusals.append(str(error))
             return

@@ -9,5 +9,9 @@ class SourceError(Exception):
         super().__init__(f"{file}, line {line}: {reason}" if line else f"{file}: {reason}")
 
 
+class OutageError(SourceError):
+    """The source itself did not answer: nothing is known of the slice, nor would be of another."""
+
+
 class ArchiveError(SourceError):
     """Bytes that could not be archived, or read back: nothing of the slice is stored."""

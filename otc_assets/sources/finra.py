@@ -12,6 +12,7 @@ from otc_assets.sources.dialects import API_TIERS
 from otc_assets.sources.errors import SourceError
 from otc_assets.sources.files import SourceFile
 from otc_assets.sources.finra_client import Fault, FinraClient
+from otc_assets.sources.outage import Outage
 
 MAX_OFFSET = 500_000
 """FINRA's own limit; its largest slice has a third of that."""
@@ -42,9 +43,10 @@ class FinraIndex:
     source = "finra"
     follows_calendar = True
 
-    def __init__(self, client: FinraClient, today: date, dataset: Dataset) -> None:
-        """Ask ``client`` when something is needed."""
+    def __init__(self, client: FinraClient, outage: Outage, today: date, dataset: Dataset) -> None:
+        """Ask ``client`` when something is needed, and for no slice in an ``outage``."""
         self._client = client
+        self._outage = outage
         self._today = today
         self._dataset = dataset
 
@@ -77,12 +79,15 @@ class FinraIndex:
         """Fetch every row of a slice; nothing if FINRA has none.
 
         Raises:
+            OutageError: FINRA does not answer.
             SourceError: it cannot be had whole.
 
         """
         if week.week_ending > self._today:
             return []
-        records = self._rows_of(week)
+        what = f"{self._dataset.title} {week}"
+        with self._outage.guarding(what):
+            records = self._rows_of(week, what)
         if not records:
             return []
         # In the order of the text: the same rows give the same bytes, however they were paged.
@@ -90,8 +95,7 @@ class FinraIndex:
         name = f"finra_{self._dataset.name}_{week.tier.slug}_week_{week.week_ending}.json"
         return [FetchedFile(name, data.encode())]
 
-    def _rows_of(self, week: WeekKey) -> list[str]:
-        what = f"{self._dataset.title} {week}"
+    def _rows_of(self, week: WeekKey, what: str) -> list[str]:
         for _ in range(DOUBTS):
             records = self._client.patiently(lambda: self._all_rows(week, what), what)
             if records or week not in self._listed:
@@ -125,12 +129,13 @@ class FinraIndex:
 
 
 class FinraSource:
-    """The Query API."""
+    """The Query API, for one run."""
 
-    def __init__(self, client: FinraClient) -> None:
-        """Fetch through ``client``."""
+    def __init__(self, client: FinraClient, outage: Outage) -> None:
+        """Fetch through ``client``; all indexes share what is known of an ``outage``."""
         self._client = client
+        self._outage = outage
 
     def index(self, today: date, dataset: Dataset) -> FinraIndex:
         """Return what FINRA has; nothing is asked for before it is needed."""
-        return FinraIndex(self._client, today, dataset)
+        return FinraIndex(self._client, self._outage, today, dataset)

@@ -8,7 +8,6 @@ import json
 import logging
 import os
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,7 +20,7 @@ from pyrate_limiter import Limiter, limiter_factory
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential_jitter
 
 from otc_assets.sources.dialects import record_texts
-from otc_assets.sources.errors import SourceError
+from otc_assets.sources.errors import OutageError, SourceError
 
 FINRA = "https://api.finra.org"
 FINRA_TOKENS = "https://ews.fip.finra.org"
@@ -32,8 +31,11 @@ PARTITIONS_PATH = "/partitions/group/otcMarket/name/weeklySummary"
 PAGE_ROWS = 5000
 MAX_REQUESTS_PER_SECOND = 20
 TRANSIENT = {429, 500, 502, 503, 504}
+GATEWAYS_OWN = {502, 503, 504}
+"""What a gateway answers where FINRA does not."""
 ATTEMPTS = 10
-"""With the back-off, some three minutes: sporadic faults pass, an outage fails the slice."""
+"""With the back-off, some three minutes: sporadic faults pass, an outage fails the slice and ends
+the run's asking."""
 ATTEMPTS_IF_REFUSED = 3
 """A 400 or 403 of a gateway on the way may pass; one of FINRA's own will not."""
 MAX_WAIT_SECONDS = 900
@@ -52,11 +54,27 @@ def finra_address() -> str:
 class Fault(Exception):
     """An answer that may be better the next time."""
 
-    def __init__(self, what: str, attempts: int = ATTEMPTS, retry_after: float = 0) -> None:
-        """Say what came, how often to try, and how many seconds the server asks to wait."""
+    def __init__(
+        self,
+        what: str,
+        attempts: int = ATTEMPTS,
+        retry_after: float = 0,
+        *,
+        is_answer: bool = True,
+    ) -> None:
+        """Say what came.
+
+        Args:
+            what: names it in the log and in errors.
+            attempts: how often to try.
+            retry_after: seconds that the server asks to wait.
+            is_answer: it came from FINRA itself, and not from the network or a gateway on the way.
+
+        """
         super().__init__(what)
         self.attempts = attempts
         self.retry_after = retry_after
+        self.is_answer = is_answer
 
 
 @dataclass(frozen=True)
@@ -152,16 +170,19 @@ class FinraClient:
         """Return what ``attempt`` returns, and try again after each `Fault` while it is worth it.
 
         Raises:
+            OutageError: not one attempt got an answer of FINRA's.
             SourceError: the last attempt was at fault too.
 
         """
-        seen: Counter[int] = Counter()
+        faults: list[Fault] = []
 
         def is_enough(state: RetryCallState) -> bool:
             fault = _fault(state)
-            seen[fault.attempts] += 1  # a refusal after other faults is the first refusal
+            faults.append(fault)
+            # A refusal after other faults is the first refusal.
+            alike = sum(each.attempts == fault.attempts for each in faults)
             too_long = fault.retry_after > MAX_WAIT_SECONDS
-            too_often = seen[fault.attempts] >= fault.attempts
+            too_often = alike >= fault.attempts
             return too_long or too_often or state.attempt_number >= self._attempts
 
         def wait(state: RetryCallState) -> float:
@@ -181,8 +202,10 @@ class FinraClient:
         try:
             return retrying(attempt)
         except Fault as fault:
-            last = retrying.statistics["attempt_number"]
-            raise SourceError("FINRA", f"{what}: {fault} (attempt {last}, the last)") from fault
+            answered = any(each.is_answer for each in faults)
+            error = SourceError if answered else OutageError
+            reason = f"{what}: {fault} (attempt {len(faults)}, the last)"
+            raise error("FINRA", reason) from fault
 
     def _ask(
         self,
@@ -223,7 +246,8 @@ class FinraClient:
         try:
             return self._http.request(method, url, **options)
         except httpx.RequestError as error:
-            raise Fault(f"{type(error).__name__}: {error}") from error
+            fault = f"{type(error).__name__}: {error}"
+            raise Fault(fault, is_answer=not isinstance(error, httpx.TransportError)) from error
 
 
 def _is_web_address(url: str) -> bool:
@@ -257,7 +281,8 @@ def _refuse(response: httpx.Response) -> None:
     if code in TRANSIENT:
         asked = response.headers.get("Retry-After")
         what = f"{said}; Retry-After: {asked}" if asked else said
-        raise Fault(what, retry_after=_retry_after(response))
+        is_answer = code not in GATEWAYS_OWN
+        raise Fault(what, retry_after=_retry_after(response), is_answer=is_answer)
     if code == 401:
         raise SourceError("FINRA", f"{said}: check FINRA_CLIENT_ID and FINRA_CLIENT_SECRET")
     raise Fault(said, attempts=ATTEMPTS_IF_REFUSED)

@@ -15,6 +15,7 @@ from otc_assets.domain.weeks import WeekKey
 from otc_assets.sources import finra_client
 from otc_assets.sources.finra import FinraIndex
 from otc_assets.sources.finra_client import Credentials, FinraClient
+from otc_assets.sources.outage import Outage
 from otc_assets_tests.finra.faults import Fault
 from otc_assets_tests.finra.server import FinraServer
 from otc_assets_tests.finra.world import Part, World
@@ -98,8 +99,8 @@ def quick(
 
 
 def index_of(client: FinraClient, dataset: Dataset = ATS, today: date = TODAY) -> FinraIndex:
-    """What the server has of a dataset."""
-    return FinraIndex(client, today, dataset)
+    """What the server has of a dataset, for a run of its own."""
+    return FinraIndex(client, Outage("FINRA"), today, dataset)
 
 
 def told(caplog: pytest.LogCaptureFixture, *also: object) -> list[str]:

@@ -13,6 +13,7 @@ from otc_assets.operations.intake import ingest
 from otc_assets.sources.archive import Archive
 from otc_assets.sources.errors import SourceError
 from otc_assets.sources.finra import FinraSource
+from otc_assets.sources.outage import Outage
 from otc_assets.sources.parse import parse
 from otc_assets_tests.finra import world
 from otc_assets_tests.finra.conftest import MONDAY, PART, TIERS, TODAY, WEEK, index_of, named, told
@@ -143,7 +144,7 @@ def test_what_finra_lists_are_the_slices_there_are(server, client, caplog):
     server.world.publish(MONDAY, "OTCE")
     server.world.firms[Part(MONDAY, "T9")] = [{}]
     server.world.firms[Part(date(2025, 11, 11), "T1")] = [{}]
-    index = FinraSource(client).index(TODAY, ATS)
+    index = FinraSource(client, Outage("FINRA")).index(TODAY, ATS)
     assert set(index.versions()) == {WEEK, WeekKey(Tier.OTC, WEEK.week_ending)}
     assert set(index.versions().values()) == {index.version_of(WEEK)}
     strange = ["2025-11-10, T9", "2025-11-11, T1"]
@@ -151,7 +152,7 @@ def test_what_finra_lists_are_the_slices_there_are(server, client, caplog):
 
 
 def test_nothing_is_asked_before_it_is_needed(server, client):
-    assert FinraSource(client).index(TODAY, ATS).strays() == []
+    assert FinraSource(client, Outage("FINRA")).index(TODAY, ATS).strays() == []
     assert server.requests == []
 
 
