@@ -11,7 +11,7 @@ ALL_FIXTURES := NMS Tier 1|2025-05-02...OTC|2025-07-04
 # The demo stays what it is, whatever the shell has set for real data.
 DEMO_SETTINGS := OTC_DATABASE_URL= OTC_SOURCE= OTC_SOURCE_URL= OTC_ARCHIVE_URL= OTC_FEATURES_URL= OTC_PAGE_URL=
 
-.PHONY: demo ui test test-feast lint check format bench bench-full docs fixtures migration clean
+.PHONY: demo ui test test-feast test-wheel lint check format bench bench-full docs fixtures migration clean
 
 demo: .venv/installed ## every asset over the fixture weeks, from the command line
 	@mkdir -p .otc
@@ -28,6 +28,9 @@ test: .venv/installed ## all tests, on SQLite and on a real PostgreSQL server
 
 test-feast: .venv/installed .venv-feast/installed ## Feast's own join over the feature files
 	.venv-feast/bin/pytest -W ignore feast
+
+test-wheel: .venv/installed ## the built wheel, in an environment of its own outside the repository
+	OTC_TEST_WHEEL=1 $(BIN)/pytest otc_assets_tests/test_wheel.py
 
 lint: .venv/installed ## format, lint, types and the layers' import contracts
 	$(BIN)/ruff format --check .
