@@ -17,7 +17,7 @@ DEMO_SETTINGS := OTC_HOME=$(CURDIR)/$(DEMO_HOME) DAGSTER_HOME=$(CURDIR) DAGSTER_
 # The day on which FINRA had published all fixture weeks, and no more.
 DEMO_DAY := 2025-08-05
 
-.PHONY: demo ui test test-feast lint check format bench bench-full docs fixtures migration clean
+.PHONY: demo ui test test-feast test-wheel lint check format bench bench-full docs fixtures migration clean
 
 demo: .venv/installed ## every asset over the fixture weeks, from the command line
 	@$(DEMO_SETTINGS) $(BIN)/otc migrate
@@ -38,6 +38,9 @@ test: .venv/installed ## all tests, on SQLite and on a real PostgreSQL server
 
 test-feast: .venv/installed .venv-feast/installed ## Feast's own join over the feature files
 	.venv-feast/bin/pytest -W ignore feast
+
+test-wheel: .venv/installed ## the built wheel, in an environment of its own outside the repository
+	OTC_TEST_WHEEL=1 $(BIN)/pytest otc_assets_tests/test_wheel.py
 
 lint: .venv/installed ## format, lint, types and the layers' import contracts
 	$(BIN)/ruff format --check .

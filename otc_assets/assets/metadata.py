@@ -13,8 +13,8 @@ import dagster as dg
 import pandas as pd
 
 from otc_assets.assets.partitions import asset_key_of
-from otc_assets.assets.platform import NEW_YORK
 from otc_assets.calculations import calculations_of
+from otc_assets.domain.calendar import NEW_YORK
 from otc_assets.domain.datasets import Dataset
 from otc_assets.domain.differences import compare_versions
 from otc_assets.domain.revisions import Action, IngestionResult

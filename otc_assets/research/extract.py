@@ -12,6 +12,7 @@ from typing import IO, Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 from upath import UPath
@@ -75,7 +76,13 @@ def table_batches(
 
 def frame_batch(frame: pd.DataFrame) -> Batches:
     """Yield an answer as it is."""
-    whole = pa.Table.from_pandas(frame, preserve_index=False)
+    schema = pa.Schema.from_pandas(frame, preserve_index=False)
+    for at, field in enumerate(schema):
+        if pa.types.is_list(field.type):  # of which nothing is known where all lists are empty
+            schema = schema.set(at, field.with_type(pa.list_(pa.string())))
+        if pa.types.is_timestamp(field.type):  # as pandas has days
+            schema = schema.set(at, field.with_type(pa.date32()))
+    whole = pa.Table.from_pandas(frame, schema, preserve_index=False)
     yield whole.replace_schema_metadata(_about(whole.schema.metadata or {}))
 
 
@@ -104,6 +111,8 @@ def write(file: str, kind: str, batches: Batches) -> int:
 
 
 def _write_to(stream: IO[bytes], kind: str, batches: Batches) -> int:
+    if kind == "csv":
+        batches = map(_without_lists, batches)
     rows, first = 0, next(batches)
     with _writer(stream, kind, first.schema) as writer:
         for batch in chain([first], batches):
@@ -111,6 +120,14 @@ def _write_to(stream: IO[bytes], kind: str, batches: Batches) -> int:
                 writer.write_table(batch)
                 rows += batch.num_rows
     return rows
+
+
+def _without_lists(batch: pa.Table) -> pa.Table:
+    """Return a table with the texts of each list joined by a space: CSV has no lists."""
+    for at, field in enumerate(batch.schema):
+        if pa.types.is_list(field.type):
+            batch = batch.set_column(at, field.name, pc.binary_join(batch[at], " "))
+    return batch
 
 
 def _writer(stream: IO[bytes], kind: str, schema: pa.Schema) -> Any:

@@ -1,11 +1,15 @@
 """The schema comes up by itself, on both databases, and goes down again."""
 
+import shutil
 import threading
+from dataclasses import replace
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 
 from otc_assets.calculations import output_tables
@@ -13,6 +17,7 @@ from otc_assets.domain.datasets import ATS, DATASETS, Dataset
 from otc_assets.domain.tables import RAW, STORE_TABLES
 from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import WeekKey
+from otc_assets.warehouse import migrate as migrations
 from otc_assets.warehouse.engine import create_engine
 from otc_assets.warehouse.migrate import downgrade, migrate
 from otc_assets.warehouse.schema import STORE, bulk_tables, metadata, sql_table, views
@@ -151,6 +156,40 @@ def test_rows_and_their_lineage_part_and_come_together_again(database_url: str):
     assert frame["line_number"].tolist() == [2, 3]
     downgrade(engine, "0002")
     assert {name: all_rows(engine, name) for name in bulk} == before
+    engine.dispose()
+
+
+@pytest.fixture
+def migrations_of_a_further_dataset(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Dataset, Path]:
+    """A dataset that no migration knows of yet, and a copy of the migrations to write it in."""
+    further = replace(ATS, name="further", prefix="further")
+    monkeypatch.setattr("otc_assets.domain.datasets.DATASETS", (*DATASETS, further))
+    copy = tmp_path / "migrations"
+    shutil.copytree(Path(migrations.__file__).parent / "migrations", copy)
+    original = migrations.alembic_config
+
+    def config_of_the_copy(connection: sa.Connection | None = None) -> Config:
+        config = original(connection)
+        config.set_main_option("script_location", str(copy))
+        return config
+
+    monkeypatch.setattr(migrations, "alembic_config", config_of_the_copy)
+    return further, copy / "versions"
+
+
+def test_a_migration_that_is_written_creates_what_it_was_written_for(
+    database_url: str, migrations_of_a_further_dataset: tuple[Dataset, Path]
+):
+    further, versions = migrations_of_a_further_dataset
+    before = set(versions.glob("*.py"))
+    migrations.write_migration("a further dataset")
+    (written,) = set(versions.glob("*.py")) - before
+    assert written.name == f"{len(before) + 1:04}_a_further_dataset.py"
+    engine = create_engine(database_url)
+    migrate(engine, ATS, "heads")  # without what create_all would add
+    assert set(metadata(further).tables) <= tables(engine)
     engine.dispose()
 
 
