@@ -77,13 +77,7 @@ def _materialize(commands: Path, place: Path) -> subprocess.CompletedProcess[str
     kept = {name: value for name, value in os.environ.items() if not name.startswith("OTC_")}
     for name in ("PYTHONPATH", "DAGSTER_HOME"):
         kept.pop(name, None)
-    settings = {
-        "OTC_SOURCE_URL": "source",
-        "OTC_DATABASE_URL": "sqlite:///otc.db",
-        "OTC_ARCHIVE_URL": "archive",
-        "OTC_FEATURES_URL": "features",
-        "OTC_PAGE_URL": "research.html",
-    }
+    settings = {"OTC_HOME": "."}
     asked = ["--select", "*", "--partition", PARTITION]
     return subprocess.run(
         [commands / "dagster", "asset", "materialize", "-m", "otc_assets.definitions", *asked],
@@ -105,6 +99,15 @@ def test_a_slice_is_materialized_from_the_wheel_alone(environment: Path, place: 
     assert snapshot > 0
     assert list(place.glob("features/*/*/features.parquet"))
     assert (place / "research.html").exists()  # its template is in the wheel
+    told = subprocess.run(
+        [environment / "otc", "as-of", "2025-07-01", "--tier", "NMS Tier 1"],
+        cwd=place,
+        env=os.environ | {"OTC_HOME": "."},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert len(told.stdout.splitlines()) > 1
 
 
 def test_a_slice_that_cannot_be_taken_in_ends_the_command_non_zero(environment: Path, place: Path):
