@@ -13,6 +13,8 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import settings
 
+from otc_assets.domain.datasets import DATASETS
+from otc_assets.domain.tiers import Tier
 from otc_assets.settings import DEFAULTS
 from otc_assets.warehouse.store import Warehouse
 
@@ -83,6 +85,21 @@ def migrated_database(postgres_server: str) -> Iterator[str]:
     with database(postgres_server) as url:
         Warehouse(url).engine.dispose()
         yield str(sa.make_url(url).database)
+
+
+@pytest.fixture(scope="session")
+def filled_home(tmp_path_factory: pytest.TempPathFactory, migrated_file: Path) -> Path:
+    """Two weeks of two tiers of both datasets, one of them corrected; nobody may change it."""
+    from otc_assets_tests import pipeline
+
+    folder = tmp_path_factory.mktemp("filled")
+    shutil.copy(migrated_file, folder / "otc.db")
+    for dataset in DATASETS:
+        store = Warehouse(f"sqlite:///{folder / 'otc.db'}", dataset)
+        slices = pipeline.weeks([Tier.NMS_TIER_1, Tier.OTC], "2025-05-16", "2025-05-23")
+        pipeline.run(store, FIXTURES, folder / "archive", slices)
+        store.engine.dispose()
+    return folder
 
 
 @pytest.fixture

@@ -1,14 +1,23 @@
 """The generated pages are current, and what the other pages promise about the tree holds."""
 
 import re
+import shlex
+from pathlib import Path
 
 import pytest
 
+from otc_assets.cli.main import COMMANDS
 from otc_assets.operations.document import readme_with_assets, tables_page
 from otc_assets.settings import DEFAULTS
 from otc_assets_tests.conftest import REPOSITORY
 
 README = (REPOSITORY / "README.md").read_text()
+OPERATING = (REPOSITORY / "docs/operating.md").read_text()
+PAGES = sorted(
+    str(path.relative_to(REPOSITORY))
+    for folder in (".", "docs", "fixtures")
+    for path in (REPOSITORY / folder).glob("*.md")
+)
 
 
 def test_the_page_of_tables_is_current():
@@ -19,18 +28,7 @@ def test_the_assets_in_the_readme_are_current():
     assert readme_with_assets(README) == README, "run `make docs`"
 
 
-@pytest.mark.parametrize(
-    "page",
-    [
-        "README.md",
-        "CHANGELOG.md",
-        "CONTRIBUTING.md",
-        "SECURITY.md",
-        "docs/architecture.md",
-        "docs/features.md",
-        "fixtures/README.md",
-    ],
-)
+@pytest.mark.parametrize("page", PAGES)
 def test_every_link_leads_somewhere(page: str):
     path = REPOSITORY / page
     links = re.findall(r"\]\((?!http)([^)#]+)\)", path.read_text())
@@ -40,13 +38,14 @@ def test_every_link_leads_somewhere(page: str):
 def test_every_setting_is_explained_with_its_default():
     for name, default in DEFAULTS.items():
         shown = f"`{default}`" if default else "unset"
-        assert f"| `{name}` | {shown} |" in README
+        assert f"| `{name}` | {shown} |" in OPERATING
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "SECURITY.md"])
+@pytest.mark.parametrize("page", PAGES)
 def test_the_makefile_has_the_targets_that_a_page_names(page: str):
     makefile = (REPOSITORY / "Makefile").read_text()
-    for target in set(re.findall(r"make ([\w-]+)", (REPOSITORY / page).read_text())):
+    text = (REPOSITORY / page).read_text()
+    for target in set(re.findall(r"(?:`|^)make ([\w-]+)", text, re.MULTILINE)):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
@@ -62,3 +61,26 @@ def test_every_test_that_contributing_names_is_there():
     assert named
     for path, test in named:
         assert f"def {test}(" in (REPOSITORY / path).read_text()
+
+
+def test_every_command_of_otc_is_named_in_a_page_with_options_that_it_has():
+    named = [
+        line.split("#")[0].strip().strip("`")
+        for page in PAGES
+        for line in re.findall(r"(?:`|^)(otc [a-z][^`\n]*)", (REPOSITORY / page).read_text(), re.M)
+    ]
+    commands = {command.name: command for command in COMMANDS}
+    for line in named:
+        _, name, *arguments = shlex.split(line)
+        options = {option for each in commands[name].params for option in each.opts}
+        assert {word for word in arguments if word.startswith("--")} <= options, line
+    assert {line.split()[1] for line in named} == set(commands)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/research.md"])
+def test_the_examples_in_python_run(page: str, filled_home: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("OTC_HOME", str(filled_home))
+    blocks = re.findall(r"```python\n(.*?)```", (REPOSITORY / page).read_text(), re.DOTALL)
+    assert blocks
+    for block in blocks:
+        exec(compile(block, page, "exec"), {})
