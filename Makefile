@@ -22,7 +22,8 @@ DEMO_DAY := 2025-08-05
 demo: .venv/installed ## every asset over the fixture weeks, from the command line
 	@$(DEMO_SETTINGS) $(BIN)/otc migrate
 	@mkdir -p $(DEMO_HOME) && ln -sfn ../../fixtures $(DEMO_HOME)/source
-	$(DEMO_SETTINGS) $(BIN)/dagster asset materialize -m otc_assets.definitions --select '*' \
+	@echo "Materializing every asset over 60 slices (a minute or less) ..."
+	@$(DEMO_SETTINGS) $(BIN)/dagster asset materialize -m otc_assets.definitions --select '*' \
 		--partition-range '$(ALL_FIXTURES)' > $(DEMO_HOME)/demo.log 2>&1 \
 		|| { tail -40 $(DEMO_HOME)/demo.log; exit 1; }
 	@$(DEMO_SETTINGS) $(BIN)/otc status --day $(DEMO_DAY) || true

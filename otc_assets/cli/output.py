@@ -83,7 +83,7 @@ def _cell(value: Any) -> str:
     if value is None or value is pd.NA:
         return ""
     if isinstance(value, bool):
-        return str(value)
+        return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:,.2f}"
     return f"{value:,}" if isinstance(value, int) else str(value)

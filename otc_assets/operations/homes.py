@@ -38,7 +38,10 @@ def bring_up() -> Iterator[str]:
     if owner_of(archive) is None:
         brought = bring_archive(stores[0], archive)
         if brought:
-            yield f"{brought} archived files of this store were copied to {archive}"
+            yield (
+                f"{brought} archived files of this store were copied to {archive}; materialize "
+                "`features` and `research_page` to have these anew"
+            )
     claim_archive(stores[0], archive)
     claim_features(stores[0], UPath(setting("OTC_FEATURES_URL")))
 
