@@ -55,19 +55,11 @@ format: .venv/installed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: .venv/installed ## speed beside a baseline: a few minutes
-	$(BIN)/python -m benchmarks.p1_p2_one_week
-	$(BIN)/python -m benchmarks.p3_p4_bulk_write
-	$(BIN)/python -m benchmarks.p7_disk
-	$(BIN)/python -m benchmarks.p8_orchestration --weeks 20
-	$(BIN)/python -m benchmarks.p10_command
+bench: .venv/installed ## speed beside a baseline, in a home of its own: a few minutes
+	$(BIN)/python -m benchmarks
 
-bench-full: bench ## the same over a year and over all history: about an hour
-	$(BIN)/python -m benchmarks.p5_a_year
-	$(BIN)/python -m benchmarks.p6_memory
-	$(BIN)/python -m benchmarks.p6_memory --year
-	$(BIN)/python -m benchmarks.p8_orchestration
-	$(BIN)/python -m benchmarks.p9_as_of
+bench-full: .venv/installed ## the same over a year and over all history: about an hour
+	$(BIN)/python -m benchmarks --full
 
 docs: .venv/installed ## write the generated pages anew
 	$(BIN)/python -m otc_assets.operations.document

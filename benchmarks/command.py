@@ -7,10 +7,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.entry import ROOT
 from otc_assets.assets.partitions import partition_key_of
 from otc_assets.domain.weeks import WeekKey
-
-ROOT = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
@@ -32,41 +31,30 @@ def partition_range(first: WeekKey, last: WeekKey) -> list[str]:
 
 
 def materialize(
-    folder: Path,
+    home: Path,
     options: list[str],
     module: str = "otc_assets.definitions",
-    database_url: str | None = None,
+    database_url: str = "",
 ) -> Done:
-    """Materialize every asset of a module; store, source and instance are in ``folder``.
+    """Materialize every asset of a module in a home, whose ``source`` is what it reads.
 
     The store is a SQLite file there, unless ``database_url`` names another.
 
     Raises:
-        RuntimeError: the command has failed; the message is the end of its output.
+        CalledProcessError: the command has failed.
 
     """
-    home = folder / "home"
-    home.mkdir(exist_ok=True)
-    (home / "dagster.yaml").write_text((ROOT / "dagster.yaml").read_text())
     environment = os.environ | {
-        "DAGSTER_HOME": str(home),
-        "OTC_DATABASE_URL": database_url or f"sqlite:///{folder / 'otc.db'}",
-        "OTC_SOURCE": "files",
-        "OTC_SOURCE_URL": str(folder / "source"),
-        "OTC_ARCHIVE_URL": str(folder / "archive"),
-        "OTC_FEATURES_URL": str(folder / "features"),
-        "OTC_PAGE_URL": str(folder / "research.html"),
-        "DAGSTER_EVENT_BATCH_SIZE": "1000",  # as the Makefile sets it
+        "OTC_HOME": str(home),
+        "OTC_DATABASE_URL": database_url,
+        "PYTHONPATH": str(ROOT),
     }
-    command = [Path(sys.executable).with_name("dagster"), "asset", "materialize"]
+    command = [str(Path(sys.executable).with_name("dagster")), "asset", "materialize"]
     command += ["-m", module, "--select", "*", *options]
-    log = folder / "command.log"
     started = time.perf_counter()
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
-        )
-        _, status, usage = os.wait4(process.pid, 0)
+    # In the home, since Dagster reads settings from a file `.env` where it is started.
+    process = subprocess.Popen(command, cwd=home, env=environment)
+    _, status, usage = os.wait4(process.pid, 0)
     if status:
-        raise RuntimeError(log.read_text()[-2000:])
+        raise subprocess.CalledProcessError(os.waitstatus_to_exitcode(status), command)
     return Done(time.perf_counter() - started, usage.ru_maxrss / 1024)

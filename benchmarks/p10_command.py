@@ -4,7 +4,8 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.command import materialize, partition
-from benchmarks.measure import verdict
+from benchmarks.entry import run
+from benchmarks.measure import Figures
 from benchmarks.weeks import week_number, write_week
 from otc_assets.domain.tiers import Tier
 
@@ -13,7 +14,7 @@ BAR = 1.5
 WEEK = week_number(Tier.NMS_TIER_1, 0)
 
 
-def main() -> None:
+def main(figures: Figures) -> None:
     """Run both commands in turns, each on an instance of its own, and print the best of each."""
     times = []
     for _ in range(TURNS):
@@ -23,11 +24,12 @@ def main() -> None:
             trivial = materialize(folder, [], module="benchmarks.trivial")
             times.append((trivial.seconds, materialize(folder, partition(WEEK)).seconds))
     base, ours = (min(column) for column in zip(*times, strict=True))
-    print(
+    figures.show(
         f"P10 the command, a Tier 1 week: trivial asset {base:.1f} s, all assets {ours:.1f} s, "
-        f"ratio {ours / base:.2f}, bar {BAR} ({verdict(holds=ours <= BAR * base)})"
+        f"ratio {ours / base:.2f}, bar {BAR}",
+        holds=ours <= BAR * base,
     )
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

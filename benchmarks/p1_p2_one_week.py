@@ -3,7 +3,8 @@
 import tempfile
 from pathlib import Path
 
-from benchmarks.measure import TURNS, compare
+from benchmarks.entry import run
+from benchmarks.measure import TURNS, Figures, compare
 from benchmarks.pipeline import Line
 from benchmarks.plain_script import load
 from benchmarks.weeks import week_number, write_week
@@ -14,7 +15,14 @@ TO_VENUE_SHARE = ["venue_volume", "symbol_summary", "venue_share"]
 WEEKS = [week_number(Tier.NMS_TIER_1, number) for number in range(TURNS)]
 
 
-def run(name: str, bar: float, tables: list[str], *, checks: bool) -> None:
+def main(figures: Figures) -> None:
+    """Do both."""
+    measure(figures, "P1 a week to venue_share", 1.2, TO_VENUE_SHARE, checks=False)
+    every = [table.name for table in output_tables()]
+    measure(figures, "P2 a week, all tables and their checks", 3.0, every, checks=True)
+
+
+def measure(figures: Figures, name: str, bar: float, tables: list[str], *, checks: bool) -> None:
     """Compare some tables of a week with the plain script's four."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -28,10 +36,8 @@ def run(name: str, bar: float, tables: list[str], *, checks: bool) -> None:
         def ours(turn: int) -> None:
             line.take_through(WEEKS[turn], tables, checks=checks)
 
-        compare(name, bar, baseline, ours)
+        compare(figures, name, bar, baseline, ours)
 
 
 if __name__ == "__main__":
-    run("P1 a week to venue_share", 1.2, TO_VENUE_SHARE, checks=False)
-    every = [table.name for table in output_tables()]
-    run("P2 a week, all tables and their checks", 3.0, every, checks=True)
+    run(main)

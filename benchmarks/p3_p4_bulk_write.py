@@ -10,7 +10,8 @@ from typing import Any
 import pandas as pd
 import sqlalchemy as sa
 
-from benchmarks.measure import verdict
+from benchmarks.entry import run
+from benchmarks.measure import Figures
 from benchmarks.pipeline import RUN, TODAY
 from benchmarks.server import postgres
 from benchmarks.weeks import ROWS, week_number, write_week
@@ -30,7 +31,16 @@ TURNS = 5
 LEAST_PART_OF_THE_RATE = 0.6
 
 
-def measure(name: str, url: str, bare: Callable[[Any, str, list[Any]], None]) -> None:
+def main(figures: Figures) -> None:
+    """Measure both databases."""
+    with tempfile.TemporaryDirectory() as temporary:
+        url = f"sqlite:///{temporary}/otc.db"
+        measure(figures, "P3 bulk write, SQLite", url, _executemany)
+    with postgres() as server:
+        measure(figures, "P4 bulk write, PostgreSQL", server.database("otc"), _copy)
+
+
+def measure(figures: Figures, name: str, url: str, bare: Callable[[Any, Any, Any], None]) -> None:
     """Print the rate of `SliceWriter.replace` beside that of ``bare`` into the same table."""
     warehouse, frame = Warehouse(url), _prepared(url)
     target = rows_table("venue_volume", ATS)
@@ -47,9 +57,10 @@ def measure(name: str, url: str, bare: Callable[[Any, str, list[Any]], None]) ->
     base, mine = (min(column) for column in zip(*times, strict=True))
     part = base / mine
     rows = ROWS[Tier.NMS_TIER_1]
-    print(
+    figures.show(
         f"{name}: bare {rows / base:,.0f} rows/s, ours {rows / mine:,.0f} rows/s, "
-        f"{part:.0%} of the rate, bar 60% ({verdict(holds=part >= LEAST_PART_OF_THE_RATE)})"
+        f"{part:.0%} of the rate, bar 60%",
+        holds=part >= LEAST_PART_OF_THE_RATE,
     )
     warehouse.engine.dispose()
 
@@ -101,7 +112,4 @@ def _names(target: sa.Table) -> str:
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as temporary:
-        measure("P3 bulk write, SQLite", f"sqlite:///{temporary}/otc.db", _executemany)
-    with postgres() as server:
-        measure("P4 bulk write, PostgreSQL", server.database("otc"), _copy)
+    run(main)

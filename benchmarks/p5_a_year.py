@@ -13,7 +13,8 @@ from pathlib import Path
 import sqlalchemy as sa
 from matplotlib.figure import Figure
 
-from benchmarks.measure import verdict
+from benchmarks.entry import run
+from benchmarks.measure import Figures
 from benchmarks.pipeline import Line
 from benchmarks.server import postgres
 from benchmarks.weeks import week_number, write_week
@@ -32,7 +33,7 @@ ENDS = 4
 """Weeks at each end whose rates are compared: one alone says more about the machine."""
 
 
-def main() -> None:
+def main(figures: Figures) -> None:
     """Load the weeks, copy them bare, and print both."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--weeks", type=int, default=52)
@@ -44,20 +45,20 @@ def main() -> None:
         bare = _copy(line.warehouse, Warehouse(server.database("bare")), arguments.weeks)
         line.warehouse.engine.dispose()
     ratio = sum(seconds) / bare
-    print(
+    figures.show(
         f"P5 {arguments.weeks} weeks, {sum(rows):,} rows of raw: bare COPY {bare:.0f} s, "
-        f"ours {sum(seconds):.0f} s, ratio {ratio:.2f}, bar {BAR} "
-        f"({verdict(holds=ratio <= BAR)})"
+        f"ours {sum(seconds):.0f} s, ratio {ratio:.2f}, bar {BAR}",
+        holds=ratio <= BAR,
     )
     rates = [n / s for n, s in zip(rows, seconds, strict=True)]
     # The first weeks have no five weeks behind them to look at.
     if like_others := rates[5 : 5 + ENDS]:
         first, last = (sum(part) / len(part) for part in (like_others, rates[-ENDS:]))
         change = last / first - 1
-        print(
+        figures.show(
             f"P5 rate: week 1 {rates[0]:,.0f} rows/s, weeks 6 to {5 + ENDS} {first:,.0f}, "
-            f"the last {ENDS} {last:,.0f}: {change:+.1%}, bar -10% "
-            f"({verdict(holds=change >= -SAME_RATE_WITHIN)})"
+            f"the last {ENDS} {last:,.0f}: {change:+.1%}, bar -10%",
+            holds=change >= -SAME_RATE_WITHIN,
         )
     if arguments.plot:
         _plot(arguments.plot, seconds)
@@ -127,4 +128,4 @@ def _plot(path: Path, seconds: list[float]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -8,7 +8,8 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.command import Done, materialize, partition_range
-from benchmarks.measure import verdict
+from benchmarks.entry import run
+from benchmarks.measure import Figures
 from benchmarks.server import postgres
 from benchmarks.weeks import week_number, write_week
 from otc_assets.domain.tiers import Tier
@@ -20,20 +21,20 @@ YEAR = 52
 BAR_MB = 700
 
 
-def main() -> None:
+def main(figures: Figures) -> None:
     """Materialize each range in a store of its own, and print its peak."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--year", action="store_true")
     if parser.parse_args().year:
         with postgres() as server:
             done = _materialize(list(Tier), YEAR, server.database("otc"))
-        _print(f"{YEAR} weeks of three tiers, PostgreSQL", done)
+        _show(figures, f"{YEAR} weeks of three tiers, PostgreSQL", done)
         return
     for weeks in LENGTHS:
-        _print(f"{weeks} weeks of {TIER}", _materialize([TIER], weeks))
+        _show(figures, f"{weeks} weeks of {TIER}", _materialize([TIER], weeks))
 
 
-def _materialize(tiers: list[Tier], weeks: int, database_url: str | None = None) -> Done:
+def _materialize(tiers: list[Tier], weeks: int, database_url: str = "") -> Done:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         for number in range(weeks):
@@ -43,12 +44,13 @@ def _materialize(tiers: list[Tier], weeks: int, database_url: str | None = None)
         return materialize(folder, partition_range(*corners), database_url=database_url)
 
 
-def _print(what: str, done: Done) -> None:
-    print(
+def _show(figures: Figures, what: str, done: Done) -> None:
+    figures.show(
         f"P6 {what}, all assets and checks: peak {done.peak_mb:.0f} MB, {done.seconds:.0f} s, "
-        f"bar {BAR_MB} MB ({verdict(holds=done.peak_mb <= BAR_MB)})"
+        f"bar {BAR_MB} MB",
+        holds=done.peak_mb <= BAR_MB,
     )
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -4,7 +4,8 @@ import sqlite3
 import tempfile
 from pathlib import Path
 
-from benchmarks.measure import verdict
+from benchmarks.entry import run
+from benchmarks.measure import Figures
 from benchmarks.pipeline import Line
 from benchmarks.weeks import week_number, write_week
 from otc_assets.domain.tiers import Tier
@@ -13,7 +14,7 @@ WEEKS = 3
 BAR = 2.0
 
 
-def main() -> None:
+def main(figures: Figures) -> None:
     """Load some Tier 1 weeks, and print the ratio."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -28,11 +29,12 @@ def main() -> None:
             "WHERE name IN ('raw_rows', 'venue_volume_rows', 'lineage')"
         )
         (size,) = stored.fetchone()
-    print(
+    figures.show(
         f"P7 disk: text {text:,} bytes, raw and venue_volume {size:,}, ratio {size / text:.2f}, "
-        f"bar {BAR} ({verdict(holds=size <= BAR * text)})"
+        f"bar {BAR}",
+        holds=size <= BAR * text,
     )
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

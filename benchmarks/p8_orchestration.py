@@ -16,8 +16,8 @@ import dagster as dg
 import pandas as pd
 import sqlalchemy as sa
 
-from benchmarks.command import ROOT
-from benchmarks.measure import verdict
+from benchmarks.entry import ROOT, run
+from benchmarks.measure import Figures
 from benchmarks.server import postgres
 from otc_assets.assets.partitions import partition_key_of, table_keys
 from otc_assets.definitions import build_defs
@@ -28,13 +28,14 @@ from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import FIRST_WEEK_ENDING, WeekKey
 from otc_assets.operations.judge import Judgement
 from otc_assets.operations.outcome import SliceOutcome
+from otc_assets.settings import setting
 
 WEEKS = 604
 BAR_MS = 5.0
 ROWS = pd.DataFrame({"symbol": "ABCD", "calc_version": ["v1", "v2"], "hhi": 2500.0})
 
 
-def main() -> None:
+def main(figures: Figures) -> None:
     """Run the range, count its events, and print the time of one."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--weeks", type=int, default=WEEKS)
@@ -45,13 +46,9 @@ def main() -> None:
         home.mkdir(parents=True, exist_ok=True)
         url = server.database("dagster", "psycopg2")
         os.environ["DAGSTER_POSTGRES_URL"] = url
-        os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "1000")  # as the Makefile does
         (home / "dagster.yaml").write_text((ROOT / "deploy" / "dagster.yaml").read_text())
-        source = {"OTC_SOURCE": "files", "OTC_SOURCE_URL": temporary}
-        with (
-            mock.patch.dict(os.environ, source),
-            dg.DagsterInstance.from_config(str(home)) as instance,
-        ):
+        Path(setting("OTC_SOURCE_URL")).mkdir()  # empty: what is read from it is stubbed
+        with dg.DagsterInstance.from_config(str(home)) as instance:
             run_id, seconds = _run(instance, arguments.weeks)
         engine = sa.create_engine(url)
         with engine.connect() as connection:
@@ -59,13 +56,17 @@ def main() -> None:
             events = connection.execute(query, {"run": run_id}).scalar_one()
         engine.dispose()
         ms = 1000 * seconds / events
-        print(
+        figures.show(
             f"P8 {3 * arguments.weeks:,} slices x 8 assets and their checks: {events:,} events, "
-            f"{seconds:.0f} s, {ms:.2f} ms an event, bar {BAR_MS} ms "
-            f"({verdict(holds=ms <= BAR_MS)})"
+            f"{seconds:.0f} s, {ms:.2f} ms an event, bar {BAR_MS} ms",
+            holds=ms <= BAR_MS,
         )
         if arguments.home:
-            input(f"DAGSTER_POSTGRES_URL={url} DAGSTER_HOME={home}; Enter ends it")
+            names = ("OTC_HOME", "DAGSTER_HOME", "DAGSTER_POSTGRES_URL")
+            settings = {name: os.environ[name] for name in names} | {"DAGSTER_HOME": home}
+            print(*(f"{name}={value}" for name, value in settings.items()), file=figures.screen)
+            print("Enter ends it", file=figures.screen, flush=True)
+            input()
 
 
 def _run(instance: dg.DagsterInstance, weeks: int) -> tuple[str, float]:
@@ -110,4 +111,4 @@ def _judge(_warehouse: Any, table: Table, rules: Any, *_: Any) -> Judgement:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

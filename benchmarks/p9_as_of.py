@@ -18,12 +18,14 @@ from random import Random
 import pandas as pd
 import sqlalchemy as sa
 
-from benchmarks.measure import verdict
+from benchmarks.entry import run
+from benchmarks.measure import Figures
 from benchmarks.pipeline import RUN, Line
 from benchmarks.server import postgres
 from benchmarks.weeks import week_number, write_week
 from otc_assets.calculations import output_tables
 from otc_assets.domain.calendar import expected_publication_date
+from otc_assets.domain.quality import SliceStatus
 from otc_assets.domain.tiers import Tier
 from otc_assets.research import as_of
 from otc_assets.warehouse.store import Warehouse
@@ -37,7 +39,7 @@ NOISE = 1.2
 """How much more a row may take at another time on the same machine."""
 
 
-def main() -> None:
+def main(figures: Figures) -> None:
     """Fill each store with one year, then with twelve, and ask it at both sizes."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--weeks", type=int, nargs="*", default=[YEAR, TWELVE_YEARS])
@@ -46,7 +48,7 @@ def main() -> None:
         folder = Path(temporary)
         rows = _rows(folder)
         for url in (f"sqlite:///{folder / 'filled.db'}", server.database("otc")):
-            _measure(url, rows, weeks)
+            _measure(figures, url, rows, weeks)
 
 
 def _rows(folder: Path) -> pd.DataFrame:
@@ -60,7 +62,7 @@ def _rows(folder: Path) -> pd.DataFrame:
         return reader.frame("research_snapshot", week).drop(columns=list(lineage))
 
 
-def _measure(url: str, rows: pd.DataFrame, sizes: list[int]) -> None:
+def _measure(figures: Figures, url: str, rows: pd.DataFrame, sizes: list[int]) -> None:
     warehouse, filled, name = Warehouse(url), 0, sa.make_url(url).get_backend_name()
     at_first: dict[str, float] = {}
     for weeks in sizes:
@@ -82,9 +84,10 @@ def _measure(url: str, rows: pd.DataFrame, sizes: list[int]) -> None:
             else:
                 at_first[what] = a_row
                 bar_text, holds = f"bar {bar} ms", ms <= bar
-            print(
+            figures.show(
                 f"P9 {name}, {weeks} weeks of three tiers, {what}: p95 {ms:.1f} ms for "
-                f"{returned:,.0f} rows, {a_row:.3f} ms a row; {bar_text} ({verdict(holds=holds)})"
+                f"{returned:,.0f} rows, {a_row:.3f} ms a row; {bar_text}",
+                holds=holds,
             )
     warehouse.engine.dispose()
 
@@ -119,6 +122,13 @@ def _fill(warehouse: Warehouse, rows: pd.DataFrame, number: int) -> None:
         with warehouse.write(week, RUN) as writer:
             every = pd.concat(history, ignore_index=True)
             writer.replace("research_snapshot", every, {"source_revision": 1})
+            writer.save_manifest(
+                status=SliceStatus.LOADED,
+                stage="research_snapshot",
+                row_counts={},
+                source_revision=1,
+                expected_publication_date=day,
+            )
 
 
 def _day(rng: Random, weeks: int) -> date:
@@ -137,4 +147,4 @@ def _p95(query: Callable[[], int]) -> tuple[float, float]:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

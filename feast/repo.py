@@ -5,6 +5,7 @@ corrected last, and not that of the newest week.
 """
 
 import os
+import sys
 from pathlib import Path
 
 from feast.data_format import ParquetFormat
@@ -13,8 +14,28 @@ from feast.types import Bool, Float64, Int64, String
 from feast import Entity, FeatureView, Field, FileSource, ValueType
 
 ROOT = Path(__file__).resolve().parent.parent
-FEATURES_URL = os.environ.get("OTC_FEATURES_URL") or ".otc/features"
-"""The setting of the project; a relative folder is one of the repository."""
+
+
+def features_url() -> str:
+    """Return where the feature files are: OTC_FEATURES_URL, by default in the home.
+
+    A relative folder is one of the repository.
+
+    Raises:
+        ValueError: OTC_HOME is not set to an absolute path, which feature_store.yaml needs.
+
+    """
+    if not Path(os.environ.get("OTC_HOME", "")).is_absolute():
+        raise ValueError(
+            "Feast keeps its registry and its online store in the home: "
+            "set OTC_HOME to the absolute path of a folder"
+        )
+    sys.path.append(str(ROOT))  # this project is not installed in Feast's environment
+    from otc_assets.settings import is_address, setting
+
+    url = setting("OTC_FEATURES_URL")
+    return url if is_address(url) else str(ROOT / url)
+
 
 symbol = Entity(
     name="symbol",
@@ -37,7 +58,7 @@ week = Entity(
 
 files = FileSource(
     name="otc_feature_files",
-    path=FEATURES_URL if "://" in FEATURES_URL else str(ROOT / FEATURES_URL),
+    path=features_url(),
     file_format=ParquetFormat(),
     timestamp_field="event_timestamp",
     created_timestamp_column="created_timestamp",

@@ -1,15 +1,18 @@
-"""Feast's own historical join over our files: a correction does not leak into what was known."""
+"""Feast's own historical join over our files: a correction does not leak into what was known.
+
+The repository is used as a user uses it: its feature_store.yaml, with OTC_HOME set.
+"""
 
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
-import yaml
 
-from feast import FeatureStore, RepoConfig
+from feast import FeatureStore
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PROJECT_PYTHON = os.environ.get("OTC_PYTHON", str(REPOSITORY / ".venv/bin/python"))
@@ -23,33 +26,33 @@ KEYS = ["symbol", "tier", "week"]
 
 
 @pytest.fixture(scope="session")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with the feature files, which the project has written."""
-    where = tmp_path_factory.mktemp("feast")
-    script = REPOSITORY / "feast/write_features.py"
-    subprocess.run([PROJECT_PYTHON, str(script), str(where)], check=True, cwd=where)
-    return where
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Return a home with the feature files, which is set."""
+    folder = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("OTC_FEATURES_URL", raising=False)
+        patch.setenv("OTC_HOME", str(folder / "untouched"))
+        script = REPOSITORY / "feast/write_features.py"
+        subprocess.run([PROJECT_PYTHON, str(script), str(folder)], check=True, cwd=folder)
+        patch.setenv("OTC_HOME", str(folder))
+        yield folder
 
 
 @pytest.fixture(scope="session")
-def store(folder: Path) -> FeatureStore:
-    """Return the repository's feature store, with its registry and online store in the folder."""
-    os.environ["OTC_FEATURES_URL"] = str(folder / "features")
+def store(home: Path) -> FeatureStore:
+    """Return the repository's feature store, in the home."""
     sys.path.insert(0, str(REPOSITORY / "feast"))
     import repo
 
-    config = yaml.safe_load((REPOSITORY / "feast/feature_store.yaml").read_text())
-    config["registry"] = str(folder / "registry.db")
-    config["online_store"]["path"] = str(folder / "online.db")
-    store = FeatureStore(config=RepoConfig(**config))
+    store = FeatureStore(str(REPOSITORY / "feast"))
     store.apply([repo.symbol, repo.tier, repo.week, repo.weekly_ats_features])
     return store
 
 
 @pytest.fixture(scope="session")
-def rows(folder: Path) -> pd.DataFrame:
+def rows(home: Path) -> pd.DataFrame:
     """Return all rows of the files, read by plain pandas."""
-    return pd.read_parquet(folder / "features").astype({"week": "str", "tier_slug": "str"})
+    return pd.read_parquet(home / "features").astype({"week": "str", "tier_slug": "str"})
 
 
 @pytest.fixture(scope="session")
@@ -139,3 +142,54 @@ def test_every_feature_of_the_files_is_served(rows: pd.DataFrame, features: list
     about = {"week_ending", "tier_slug", "as_of_date", "as_of_source"}
     stamps = {"event_timestamp", "created_timestamp"}
     assert set(features) == set(rows) - set(KEYS) - about - stamps
+
+
+def test_what_feast_keeps_lies_in_the_home(home: Path, store: FeatureStore) -> None:
+    """And the files are read from there; what wrote them has touched no home."""
+    import repo
+
+    store.get_feature_view(VIEW)
+    assert (home / "feast/registry.db").is_file()
+    assert store.config.online_store.path == str(home / "feast/online.db")
+    assert repo.features_url() == str(home / "features")
+    assert not (home / "untouched").exists()
+
+
+UNFIT = "set OTC_HOME to the absolute path of a folder"
+
+
+def test_without_a_home_apply_says_so_and_writes_nothing() -> None:
+    """Feast leaves the name of what is not set as it is, and would make a folder of that name."""
+    before = sorted((REPOSITORY / "feast").rglob("*"))
+    environment = {name: value for name, value in os.environ.items() if name != "OTC_HOME"}
+    done = subprocess.run(
+        [Path(sys.executable).with_name("feast"), "-c", str(REPOSITORY / "feast"), "apply"],
+        env=environment | {"PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert UNFIT in done.stderr
+    assert sorted((REPOSITORY / "feast").rglob("*")) == before
+
+
+@pytest.mark.parametrize("unfit", ["", ".otc/demo", "s3://bucket/home"])
+def test_what_is_no_absolute_path_is_refused_as_a_home(
+    unfit: str, store: FeatureStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Feast would take a relative path from its own folder, and SQLite needs a folder."""
+    import repo
+
+    monkeypatch.setenv("OTC_HOME", unfit)
+    with pytest.raises(ValueError, match=UNFIT):
+        repo.features_url()
+
+
+def test_the_files_may_lie_elsewhere(store: FeatureStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the setting says; a relative folder is one of the repository."""
+    import repo
+
+    for url, path in (("s3://bucket/f", "s3://bucket/f"), ("f", str(REPOSITORY / "f"))):
+        monkeypatch.setenv("OTC_FEATURES_URL", url)
+        assert repo.features_url() == path
