@@ -17,7 +17,7 @@ DEMO_SETTINGS := OTC_HOME=$(CURDIR)/$(DEMO_HOME) DAGSTER_HOME=$(CURDIR) DAGSTER_
 # The day on which FINRA had published all fixture weeks, and no more.
 DEMO_DAY := 2025-08-05
 
-.PHONY: demo ui test test-feast test-wheel lint check format bench bench-full docs fixtures migration clean
+.PHONY: demo demo-ui ui test test-feast test-wheel lint check format bench bench-full docs fixtures migration clean
 
 demo: .venv/installed ## every asset over the fixture weeks, from the command line
 	@$(DEMO_SETTINGS) $(BIN)/otc migrate
@@ -27,8 +27,10 @@ demo: .venv/installed ## every asset over the fixture weeks, from the command li
 		--partition-range '$(ALL_FIXTURES)' > $(DEMO_HOME)/demo.log 2>&1 \
 		|| { tail -40 $(DEMO_HOME)/demo.log; exit 1; }
 	@$(DEMO_SETTINGS) $(BIN)/otc status --day $(DEMO_DAY) || true
-	@echo "Next: 'make ui OTC_HOME=$(DEMO_HOME)', then open http://localhost:3000"
-	@echo "      (the log of this run is $(DEMO_HOME)/demo.log)"
+	@echo "Next: 'make demo-ui', then open http://localhost:3000 (the log of this run is $(DEMO_HOME)/demo.log)."
+
+demo-ui: .venv/installed ## Dagster's UI of the demo, whatever the shell has set for real data
+	$(DEMO_SETTINGS) $(BIN)/dagster dev -p 3000
 
 ui: .venv/installed ## Dagster's UI on http://localhost:3000, of the home that is set
 	@$(BIN)/otc migrate
