@@ -16,12 +16,14 @@ import pandas as pd
 
 from otc_assets.calculations import output_tables
 from otc_assets.domain.differences import Comparison, compare_rows
+from otc_assets.domain.events import EventType
 from otc_assets.domain.quality import SliceStatus
 from otc_assets.domain.revisions import newest
 from otc_assets.domain.rules import evaluate, rules_of
 from otc_assets.domain.tables import RAW, REJECTS, RUN, SLICE, ColumnType, Table
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.operations.derive import broken_of, lineage_of, write_table
+from otc_assets.operations.events import ingestion_of
 from otc_assets.operations.frames import Knowledge, in_force, view_of
 from otc_assets.operations.grading import quality_then
 from otc_assets.operations.revise import merged
@@ -377,4 +379,6 @@ def _replace(
         writer.save_verdicts(name, verdicts)
         write_table(writer, known, name, tables[name])
     counts = {difference.table: difference.counts() for difference in differences}
-    writer.append_event("PROJECTION_REBUILT", {"reason": explanation, "differences": counts})
+    told = {"reason": explanation, "differences": counts}
+    ingested = ingestion_of(writer, known.revisions[known.week].source_revision)
+    writer.events.append(EventType.PROJECTION_REBUILT, told, ingested)

@@ -26,6 +26,7 @@ from otc_assets.operations.revise import Treatment
 from otc_assets.sources.archive import Archive
 from otc_assets.sources.files import FileSource
 from otc_assets.warehouse.engine import write_transaction
+from otc_assets.warehouse.schema import EVENT_LOG
 from otc_assets.warehouse.store import Warehouse
 from otc_assets_tests.conftest import FIXTURES, REPOSITORY
 from otc_assets_tests.operations.test_as_known import FIRST, SECOND, write
@@ -72,10 +73,9 @@ def some_symbol(warehouse: Warehouse) -> tuple[str, float]:
 
 
 def events(warehouse: Warehouse, event_type: str) -> list[dict]:
-    table = warehouse.sql_table("events")
-    query = sa.select(table.c.payload).where(table.c.event_type == event_type)
+    query = sa.select(EVENT_LOG.c.payload).where(EVENT_LOG.c.event_type == event_type)
     with warehouse.engine.connect() as connection:
-        return list(connection.execute(query.order_by(table.c.event_number)).scalars())
+        return list(connection.execute(query.order_by(EVENT_LOG.c.sequence)).scalars())
 
 
 def lineage(warehouse: Warehouse) -> list[tuple]:
@@ -318,6 +318,7 @@ from otc_assets_tests.pipeline import RUN, _kill_at, weeks
 from otc_assets.domain.tiers import Tier
 from otc_assets.operations.rebuild import rebuild
 from otc_assets.sources.archive import Archive
+from otc_assets.warehouse.schema import EVENT_LOG
 from otc_assets.warehouse.store import Warehouse
 url, archive, week, statement = sys.argv[1:]
 store = Warehouse(url)
