@@ -42,10 +42,7 @@ def test_why_as_json_is_for_scripts(otc: Otc, filled_home: Path):
 
 
 def test_why_of_dealers(otc: Otc, filled_home: Path):
-    asked = ("history", "XGON", "--dataset", "non_ats", "--week", WEEK, "--json")
-    symbol = json.loads(otc(*asked, OTC_HOME=str(filled_home)).stdout)
-    name = symbol[0]["symbol"] if symbol else SYMBOL
-    done = otc("why", name, WEEK, "--dataset", "non_ats", OTC_HOME=str(filled_home))
+    done = otc("why", SYMBOL, WEEK, "--dataset", "non_ats", OTC_HOME=str(filled_home))
     assert done.returncode == 0, done.stderr
     assert f"non_ats NMS Tier 1:{WEEK}" in done.stdout
 

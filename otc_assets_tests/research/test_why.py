@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from otc_assets.domain.datasets import DATASETS, NON_ATS
+from otc_assets.domain.datasets import DATASETS, NON_ATS, Dataset
 from otc_assets.domain.revisions import RevisionPolicy
 from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import WeekKey
@@ -66,25 +66,26 @@ def lines_of(folder: Path, name: str, symbol: str) -> list[tuple[int, str]]:
 
 
 @given(
-    first=st.lists(Contents, min_size=6, max_size=6),
-    corrections=st.lists(Corrections, max_size=3, unique_by=lambda c: c[:3]),
+    dataset=st.sampled_from(DATASETS),
+    first=st.lists(Contents, min_size=3, max_size=3),
+    corrections=st.lists(Corrections, max_size=2, unique_by=lambda c: c[1:3]),
     data=st.data(),
 )
 @settings(max_examples=3, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_history_is_a_tree_and_leads_every_row_to_its_lines(
     tmp_path_factory: pytest.TempPathFactory,
+    dataset: Dataset,
     first: list[Any],
     corrections: list[Any],
     data: st.DataObject,
 ):
-    slices = [(name, *key) for name in ("ats", "non_ats") for key in FIRST_PUBLIC]
-    public = [
-        Publication(name, tier, week, FIRST_PUBLIC[tier, week], FIRST_PUBLIC[tier, week], records)
-        for (name, tier, week), records in zip(slices, first, strict=True)
+    publications = [
+        (key, FIRST_PUBLIC[key], own) for key, own in zip(FIRST_PUBLIC, first, strict=True)
     ]
-    public += [
-        Publication(name, *key, FIRST_PUBLIC[key], day, records)
-        for name, key, day, records in corrections
+    publications += [correction[1:] for correction in corrections]
+    public = [
+        Publication(dataset.name, *key, FIRST_PUBLIC[key], day, records)
+        for key, day, records in publications
     ]
     folder = tmp_path_factory.mktemp("case")
     url, ordered = f"sqlite:///{folder / 'otc.db'}", data.draw(st.permutations(public))
@@ -92,16 +93,15 @@ def test_any_history_is_a_tree_and_leads_every_row_to_its_lines(
     events = get_events(database_url=url)
     forms_a_tree(events)
     names = {id(each): f"{each.dataset}_{number}.json" for number, each in enumerate(ordered)}
+    place = {"database_url": url, "archive_url": str(folder / "archive")}
     for day in sorted({p.day for p in public}):
-        for (dataset, tier, week), publication in known_slices(public, day).items():
+        for (name, tier, week), publication in known_slices(public, day).items():
             symbol = min(symbol for symbol, _ in publication.records)
-            place = {"database_url": url, "archive_url": str(folder / "archive")}
-            (found,) = why(symbol, week, tier, day, dataset=dataset, **place)
+            (found,) = why(symbol, week, tier, day, dataset=name, **place)
             leads_to(found, folder / "source", publication, names, symbol, public)
-    for dataset in DATASETS:
-        store = Warehouse(url, dataset)
-        run(store, folder / "source", folder / "archive", [WeekKey(Tier.NMS_TIER_1, MAY_2)])
-        store.engine.dispose()
+    store = Warehouse(url, dataset)
+    run(store, folder / "source", folder / "archive", [WeekKey(Tier.NMS_TIER_1, MAY_2)])
+    store.engine.dispose()
     assert len(get_events(database_url=url)) == len(events)
 
 
