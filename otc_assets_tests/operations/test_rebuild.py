@@ -17,9 +17,11 @@ from otc_assets.assets.platform import Platform
 from otc_assets.calculations import output_tables
 from otc_assets.definitions import build_defs
 from otc_assets.domain.datasets import ATS
+from otc_assets.domain.events import EventType
 from otc_assets.domain.revisions import RevisionPolicy
 from otc_assets.domain.tiers import Tier
 from otc_assets.operations import rebuild as module
+from otc_assets.operations.derive import derive
 from otc_assets.operations.intake import ingest
 from otc_assets.operations.rebuild import RebuildError, rebuild, rebuild_all
 from otc_assets.operations.revise import Treatment
@@ -242,6 +244,19 @@ def test_an_archive_that_has_not_the_bytes_is_named(
     if harm == "missing":
         run(store, FIXTURES, tmp_path / "archive", [WEEK])
         assert rebuild(store, archive, WEEK, RUN).differences == ()
+
+
+def test_an_event_that_tells_of_other_rows_is_named_until_it_is_told_anew(
+    store: Warehouse, archive: Archive
+):
+    with store.write(WEEK, RUN) as writer:
+        told = writer.events.newest(EventType.CALCULATION_COMPLETED, table="rolling_6w")
+        false = {**told.payload, "rows": 1}
+        writer.events.append(EventType.CALCULATION_COMPLETED, false, told.causation_id)
+    with pytest.raises(RebuildError, match=r"tells of rolling_6w_v1: rows 1, rebuilt \d+"):
+        rebuild(store, archive, WEEK, RUN)
+    derive(store, "rolling_6w", WEEK, RUN)
+    assert rebuild(store, archive, WEEK, RUN).differences == ()
 
 
 def test_a_slice_that_was_not_computed_has_nothing_to_rebuild(store: Warehouse, archive: Archive):
