@@ -4,6 +4,7 @@ Numbers are numbers, and have the same name in every table, so that Dagster plot
 partitions: `shares`, `trades`, `symbols`, `venues`, and of raw `lag_days`.
 """
 
+import shlex
 from datetime import UTC
 from decimal import Decimal
 from itertools import pairwise
@@ -17,6 +18,7 @@ from otc_assets.calculations import calculations_of
 from otc_assets.domain.calendar import NEW_YORK
 from otc_assets.domain.datasets import Dataset
 from otc_assets.domain.differences import compare_versions
+from otc_assets.domain.events import slice_of_id
 from otc_assets.domain.revisions import Action, IngestionResult
 from otc_assets.domain.shares import MILLIONTHS, format_shares, to_shares
 from otc_assets.domain.tables import EXACT, ColumnType, Table
@@ -78,7 +80,25 @@ def slice_metadata(outcome: SliceOutcome) -> dict[str, Any]:
         metadata |= _totals(rows) | {"preview": dg.MetadataValue.md(_preview(rows, outcome.table))}
         if compared := _versions(rows, outcome.table):
             metadata["versions"] = dg.MetadataValue.md(compared)
-    return metadata
+    return metadata | _events(outcome)
+
+
+def _events(outcome: SliceOutcome) -> dict[str, Any]:
+    """Return the ids of the events that tell of the rows, and the command that shows their chain.
+
+    A refused file's event is among them.
+    """
+    shown: dict[str, Any] = {}
+    for event in outcome.events:
+        version, status = event.payload.get("calc_version"), event.payload.get("status")
+        several = len(outcome.events) > 1
+        shown[f"event of {version or status}" if several else "event"] = event.event_id
+    if outcome.events and "symbol" in outcome.rows and len(outcome.rows):
+        dataset, week = slice_of_id(outcome.events[0].aggregate_id)
+        symbol = shlex.quote(str(outcome.rows["symbol"].iloc[0]))
+        command = f"otc why {symbol} {week.week_ending} --tier '{week.tier}'"
+        shown["why"] = f"{command} --dataset {dataset.name}"
+    return shown
 
 
 def _lag_days(outcome: SliceOutcome) -> int | None:

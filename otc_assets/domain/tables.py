@@ -259,20 +259,41 @@ QUALITY_CHECKS = Table(
 EVENTS = Table(
     name="events",
     grain="event",
-    description="What happened to each slice, in order; only ever appended to.",
-    key=("event_number",),
+    description="What happened, in order, and why; of both datasets together. The database itself "
+    "refuses to change, delete or truncate what is there.",
+    key=("sequence",),
     columns=(
-        Column("event_number", ColumnType.COUNT, "Order of the events."),
-        Column("event_id", ColumnType.TEXT, "Identity of the event (UUID)."),
+        Column("sequence", ColumnType.COUNT, "Order of all events of the store."),
+        Column("event_id", ColumnType.TEXT, "Identity of the event (UUID, ordered by time)."),
         Column("event_type", ColumnType.TEXT, "What happened, for example CALCULATION_COMPLETED."),
-        *SLICE,
+        Column("aggregate_type", ColumnType.TEXT, "What it happened to: slice or file."),
+        Column(
+            "aggregate_id",
+            ColumnType.TEXT,
+            "Which one: a slice as ats NMS Tier 1:2025-05-16, a file by its SHA-256.",
+        ),
         Column("payload", ColumnType.JSON, "The event's own facts."),
-        Column("causation_id", ColumnType.TEXT, "The event that caused it.", nullable=True),
-        *RUN,
+        Column(
+            "metadata",
+            ColumnType.JSON,
+            "Who told of it: execution_id (Dagster run), batch_id, version of the code.",
+        ),
+        Column("correlation_id", ColumnType.TEXT, "Backfill, or root run, that it is part of."),
+        Column(
+            "causation_id",
+            ColumnType.TEXT,
+            "The event that caused it, which has a smaller sequence; null for a first cause.",
+            nullable=True,
+        ),
         Column("created_at", ColumnType.TIMESTAMP, "When it happened."),
     ),
-    indexes=(("week_ending", "tier", "event_number"),),
+    indexes=(
+        ("aggregate_type", "aggregate_id", "sequence"),
+        ("event_type", "created_at"),
+        ("causation_id",),
+    ),
 )
+"""Of the whole store, and not of each dataset."""
 
 DEAD_LETTERS = Table(
     name="dead_letters",
@@ -337,5 +358,5 @@ LINEAGE_COLUMN = {c.name: c.name for c in LINEAGE.columns} | {
 }
 """Each column that a table's rows have from `LINEAGE`, and its name there."""
 
-STORE_TABLES = (RAW, REVISIONS, REJECTS, MANIFEST, QUALITY_CHECKS, EVENTS, DEAD_LETTERS, LINEAGE)
-"""The tables that no calculation fills."""
+STORE_TABLES = (RAW, REVISIONS, REJECTS, MANIFEST, QUALITY_CHECKS, DEAD_LETTERS, LINEAGE)
+"""The tables of each dataset that no calculation fills."""

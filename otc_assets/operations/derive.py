@@ -5,9 +5,11 @@ from datetime import timedelta
 import pandas as pd
 
 from otc_assets.calculations import calculations_of, output_tables, retired_versions
+from otc_assets.domain.events import Event
 from otc_assets.domain.quality import QualityCheckResult, Rule, SliceStatus
 from otc_assets.domain.rules import evaluate, rules_of
 from otc_assets.domain.weeks import WeekKey
+from otc_assets.operations.events import tell_block, tell_calculation, tell_grade
 from otc_assets.operations.frames import Knowledge, view_of
 from otc_assets.operations.grading import (
     content_quality,
@@ -61,9 +63,9 @@ def _derive(writer: SliceWriter, name: str) -> SliceOutcome:
     verdicts = evaluate(rules, view_of(known, status, reason))
     writer.save_verdicts(name, verdicts)
     if broken := broken_of(rules, verdicts):
-        return _block(writer, name, verdicts, broken)
-    write_table(writer, known, name, rows)
-    return SliceOutcome(week, name, status, known[name], reason, verdicts)
+        return _block(writer, known, name, verdicts, broken)
+    events = write_table(writer, known, name, rows)
+    return SliceOutcome(week, name, status, known[name], reason, verdicts, events=events)
 
 
 def _compute(
@@ -87,18 +89,18 @@ def lineage_of(known: Knowledge, name: str) -> dict[str, Constant]:
     }
 
 
-def write_table(writer: SliceWriter, known: Knowledge, name: str, rows: pd.DataFrame) -> None:
-    """Replace a derived table of a slice, and record it; rows of retired versions stay."""
-    lineage, calculations = lineage_of(known, name), calculations_of(name)
-    revision = lineage["source_revision"]
+def write_table(
+    writer: SliceWriter, known: Knowledge, name: str, rows: pd.DataFrame
+) -> list[Event]:
+    """Replace a derived table of a slice, and tell of it; rows of retired versions stay."""
+    lineage = lineage_of(known, name)
     writer.replace(name, rows, lineage, keep_versions=retired_versions(name))
-    versions = ",".join(calc.spec.version for calc in calculations)
-    done = {"calculation": name, "versions": versions, "rows": len(rows), **lineage}
-    writer.append_event("CALCULATION_COMPLETED", {k: str(v) for k, v in done.items()})
+    events = tell_calculation(writer, known, name, rows)
     quality = _count(writer, name, len(rows))
     if name == SNAPSHOT:
-        writer.append_event("QUALITY_GRADE_ASSIGNED", quality)
-        writer.append_event("WEEK_PROCESSING_COMPLETED", {"source_revision": revision})
+        revision = known.revisions[known.week].source_revision
+        tell_grade(writer, events[-1], quality, revision)
+    return events
 
 
 def _count(writer: SliceWriter, name: str, rows: int) -> dict[str, object]:
@@ -133,6 +135,7 @@ def broken_of(rules: list[Rule], verdicts: list[QualityCheckResult]) -> list[Qua
 
 def _block(
     writer: SliceWriter,
+    known: Knowledge,
     name: str,
     verdicts: list[QualityCheckResult],
     broken: list[QualityCheckResult],
@@ -146,6 +149,7 @@ def _block(
     writer.save_manifest(row_counts=counts, reason=reason)
     outcome = _left(writer.week, name, reason)
     outcome.verdicts = verdicts
+    outcome.events = tell_block(writer, known, name, reason)
     return outcome
 
 

@@ -6,6 +6,7 @@ from datetime import date
 
 from otc_assets.domain.calendar import due_weeks, expected_publication_date, newest_due_week
 from otc_assets.domain.datasets import Dataset
+from otc_assets.domain.events import EventType
 from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.sources.archive import sha256_of
@@ -120,7 +121,7 @@ def reread(warehouse: Warehouse, index: Index, week: WeekKey, run: RunIds, today
         with warehouse.write(week, run) as writer:
             writer.save_manifest(source_version=None)
             found = {"content_sha256": parsed.content_sha256}
-            writer.append_event("CORRECTION_NOTICED", found)
+            writer.events.tell(EventType.CORRECTION_NOTICED, found, None)
         return True
     return False
 

@@ -40,6 +40,7 @@ class Knowledge(Mapping[str, pd.DataFrame]):
         self.reader = reader
         self.week = week
         every = reader.revisions(week.window(CONTEXT_WEEKS))
+        self.every_revision = every
         self.revisions = {w: r for w in every if (r := newest(every[w], as_of))}
         # A week that was not public then is one of them: the store's windows may have it.
         self._replaced = {w for w in every if self.revisions.get(w) != newest(every[w])}

@@ -12,6 +12,7 @@ from otc_assets.domain.revisions import Action, IngestionResult
 from otc_assets.domain.rules import evaluate, rules_of
 from otc_assets.domain.tables import RAW
 from otc_assets.domain.weeks import WeekKey
+from otc_assets.operations.events import FileFacts, ingestion_of, tell_refusal
 from otc_assets.operations.frames import Knowledge, view_of
 from otc_assets.operations.grading import quality_columns, standing_quality
 from otc_assets.operations.outcome import SliceOutcome
@@ -60,8 +61,8 @@ class SliceIntake:
     received: list[Received] = field(default_factory=list)
     """Contents that are archived and parsed, in the order of their revisions."""
     refusals: list[str] = field(default_factory=list)
-    refused_key: str | None = None
-    """Where the archive keeps the bytes of the newest refused file."""
+    refused: list[tuple[FileFacts, str]] = field(default_factory=list)
+    """The files among them whose bytes the archive keeps, and what is wrong with each."""
     skipped: list[IngestionResult] = field(default_factory=list)
     """Of the contents whose bytes the store has already."""
 
@@ -97,7 +98,7 @@ class SliceIntake:
             return {r["source_sha256"]: r for r in reader.records("revisions", self.week)}
 
     def _receive(self, file: File, known: dict[str, dict[str, Any]]) -> None:
-        week, key = self.week, None
+        week, kept = self.week, None
         try:
             data = file.read()
             if record := known.get(sha256_of(data)):
@@ -106,12 +107,14 @@ class SliceIntake:
                 self.skipped.append(IngestionResult(week, 0, revision, Action.SKIPPED, revision))
                 return
             key = self.archive.receive(week, file.name, data)
+            kept = FileFacts(file.name, sha256_of(data), len(data), key, self.index.source)
             known_on = file.known_on or self.archive.accepted_on(week, data)
             parsed = parse(file.name, data, week, self.today, self.warehouse.dataset)
             self.received.append(Received(parsed, self.index.source, key, known_on))
         except SourceError as error:
             self.refusals.append(str(error))
-            self.refused_key = key or self.refused_key
+            if kept:
+                self.refused.append((kept, str(error)))
 
     def _store(self) -> SliceOutcome:
         with self.warehouse.write(self.week, self.run) as writer:
@@ -119,12 +122,15 @@ class SliceIntake:
                 revise(writer, self.archive, each, self.treatment, self.today)
                 for each in self.received
             ]
+            refused = [tell_refusal(writer, file, reason) for file, reason in self.refused]
             outcome = self._close(writer)
             if self.refusals:
-                writer.save_dead_letter(outcome.reason or "", self.refused_key)
+                key = self.refused[-1][0].archive_key if self.refused else None
+                writer.save_dead_letter(outcome.reason or "", key)
             else:
                 writer.clear_dead_letter()
         outcome.results.extend([*self.skipped, *stored])
+        outcome.events.extend(refused)
         return outcome
 
     def _close(self, writer: SliceWriter) -> SliceOutcome:
@@ -157,6 +163,8 @@ class SliceIntake:
         outcome = SliceOutcome(week, "raw", status, rows, reason, verdicts)
         outcome.published = newest.get("revision_date")
         outcome.stored_at = newest.get("ingested_at")
+        told = ingestion_of(writer, newest["source_revision"]) if loaded else None
+        outcome.events = [told] if told else []
         return outcome
 
     def _standing(self, *, loaded: bool) -> tuple[SliceStatus, str | None]:

@@ -5,6 +5,7 @@ from datetime import date, datetime
 
 import pandas as pd
 
+from otc_assets.domain.events import Event
 from otc_assets.domain.quality import QualityCheckResult, SliceStatus
 from otc_assets.domain.revisions import IngestionResult
 from otc_assets.domain.weeks import WeekKey
@@ -30,3 +31,5 @@ class SliceOutcome:
     """For raw: when that content was stored."""
     written: bool = True
     """False if the table was left as it was."""
+    events: list[Event] = field(default_factory=list)
+    """What tells of its rows: of raw the ingestion, of a derived table each version's event."""

@@ -14,14 +14,16 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
-from otc_assets.calculations import output_tables
+from otc_assets.calculations import calculations_of, output_tables
 from otc_assets.domain.differences import Comparison, compare_rows
+from otc_assets.domain.events import EventType
 from otc_assets.domain.quality import SliceStatus
 from otc_assets.domain.revisions import newest
 from otc_assets.domain.rules import evaluate, rules_of
 from otc_assets.domain.tables import RAW, REJECTS, RUN, SLICE, ColumnType, Table
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.operations.derive import broken_of, lineage_of, write_table
+from otc_assets.operations.events import calculation_facts, ingestion_of
 from otc_assets.operations.frames import Knowledge, in_force, view_of
 from otc_assets.operations.grading import quality_then
 from otc_assets.operations.revise import merged
@@ -135,8 +137,9 @@ def rebuild(
 
     Raises:
         RebuildError: the archive has not the bytes of a revision; they do not give the rows of
-            raw, which no explanation covers; derived rows differ and no explanation is given; or
-            the rebuilt ones break a blocking rule. The slice is left as it was.
+            raw, which no explanation covers; derived rows differ and no explanation is given; the
+            rebuilt ones break a blocking rule; or nothing differs, and the events tell otherwise.
+            The slice is left as it was.
 
     """
     return _rebuild(warehouse, Contents(archive), week, run, accept_difference)
@@ -167,7 +170,9 @@ def _rebuild(
                 "this slice, run it again when that has ended."
             )
             raise RebuildError(week, "the rebuilt rows differ", remedy, differences)
-        if differences:
+        if not differences:
+            _compare_events(writer, known, tables)
+        else:
             _replace(writer, known, tables, differences, explanation.strip())
         rows_of_tables = {name: len(rows) for name, rows in tables.items()}
         return Rebuild(week, rows_of_tables, tuple(differences))
@@ -320,6 +325,23 @@ def _compare(
     return _differences(table, found)
 
 
+def _compare_events(
+    writer: SliceWriter, known: Knowledge, tables: Mapping[str, pd.DataFrame]
+) -> None:
+    """Raise `RebuildError` if the newest event of a table tells of other rows or revisions."""
+    for name, rows in tables.items():
+        for calc in calculations_of(name):
+            kind = {"table": name, "calc_version": calc.spec.version}
+            told = writer.events.newest(EventType.CALCULATION_COMPLETED, **kind)
+            facts = calculation_facts(known, calc.spec, rows)
+            if told is not None and told.payload != facts:
+                wrong = {k: (told.payload.get(k), v) for k, v in facts.items()}
+                said = "; ".join(f"{k} {a}, rebuilt {b}" for k, (a, b) in wrong.items() if a != b)
+                remedy = f"Materialize {name} of this partition, which tells of it anew."
+                problem = f"the event {told.event_id} tells of {calc.spec.label}: {said}"
+                raise RebuildError(writer.week, problem, remedy)
+
+
 def _differences(table: Table, found: Comparison) -> list[Difference]:
     if found.differences.empty:
         return []
@@ -377,4 +399,6 @@ def _replace(
         writer.save_verdicts(name, verdicts)
         write_table(writer, known, name, tables[name])
     counts = {difference.table: difference.counts() for difference in differences}
-    writer.append_event("PROJECTION_REBUILT", {"reason": explanation, "differences": counts})
+    told = {"reason": explanation, "differences": counts}
+    ingested = ingestion_of(writer, known.revisions[known.week].source_revision)
+    writer.events.append(EventType.PROJECTION_REBUILT, told, ingested)

@@ -16,6 +16,7 @@ from otc_assets.domain.revisions import (
     decide,
     newest,
 )
+from otc_assets.operations.events import FileFacts, tell_download, tell_ingestion
 from otc_assets.sources.archive import Archive
 from otc_assets.sources.parse import REJECT_COLUMNS, ROW_COLUMNS, ParsedFile, content_of
 from otc_assets.warehouse.writer import Constant, SliceWriter
@@ -64,6 +65,8 @@ def revise(
         is_older=latest is not None and _is_older(received, revision_date, latest.revision_date),
     )
     archive_key = archive.accept(received.archive_key, week, revision_date)
+    file = FileFacts(parsed.name, parsed.sha256, parsed.size, archive_key, received.source)
+    downloaded = tell_download(writer, file)
     if treatment.policy is RevisionPolicy.MERGE and latest and _is_new(decision, known):
         parsed = _merged(writer, latest, parsed, received.source)
         if latest.revision_date > revision_date:  # its rows hold what was known by then
@@ -85,7 +88,8 @@ def revise(
         "archive_key": archive_key,
         "source": received.source,
     }
-    _write(writer, parsed, record)
+    revision = _write(writer, parsed, record)
+    tell_ingestion(writer, revision, treatment.policy.value, downloaded)
     return IngestionResult(
         week,
         parsed.intake.row_count,
@@ -178,7 +182,8 @@ def merged(
     )
 
 
-def _write(writer: SliceWriter, parsed: ParsedFile, record: dict[str, Any]) -> None:
+def _write(writer: SliceWriter, parsed: ParsedFile, record: dict[str, Any]) -> dict[str, Any]:
+    """Write the rows of a revision, and return its row in revisions."""
     origin: dict[str, Constant] = {"source_file": parsed.name, "source_sha256": parsed.sha256}
     scope: dict[str, Any] = {"source_revision": record["source_revision"]}
     writer.forget_revision(record["source_revision"])
@@ -199,7 +204,4 @@ def _write(writer: SliceWriter, parsed: ParsedFile, record: dict[str, Any]) -> N
     }
     revision = {**record, **origin, **content, **counts}
     writer.insert_records("revisions", [revision], "ingested_at")
-    downloaded = {**origin, "source_bytes": parsed.size, "archive_key": record["archive_key"]}
-    writer.append_event("FILE_DOWNLOADED", downloaded)
-    written = {"rows": intake.row_count, "rejects": intake.reject_count, **scope}
-    writer.append_event("RAW_RECORDS_INGESTED", written)
+    return revision

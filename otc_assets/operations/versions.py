@@ -1,6 +1,7 @@
 """Takes the rows of a retired version of a calculation out of the store."""
 
 from otc_assets.calculations import calculation_labelled, successor_of
+from otc_assets.domain.events import EventType
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.warehouse.reader import SliceReader
 from otc_assets.warehouse.store import Warehouse
@@ -41,7 +42,13 @@ def retire(warehouse: Warehouse, label: str, run: RunIds) -> dict[WeekKey, int]:
                 counts = {spec.output_table: writer.count(spec.output_table, week)}
                 writer.save_manifest(row_counts={**manifest["row_counts"], **counts})
             done = {"calculation": label, "replaced_by": successor.spec.label}
-            writer.append_event("CALCULATION_RETIRED", {**done, "rows": removed[week]})
+            instead = writer.events.newest(
+                EventType.CALCULATION_COMPLETED,
+                table=spec.output_table,
+                calc_version=successor.spec.version,
+            )
+            payload = {**done, "rows": removed[week]}
+            writer.events.append(EventType.CALCULATION_RETIRED, payload, instead)
     return removed
 
 

@@ -7,7 +7,9 @@ Belongs here: answers as frames, features, the page for researchers. Does not be
 slice is written. May import what stands below it, never Dagster.
 """
 
+from otc_assets.research.events import chain, get_events
 from otc_assets.research.knowledge import as_of, history, latest
 from otc_assets.research.versions import compare
+from otc_assets.research.why import why
 
-__all__ = ["as_of", "compare", "history", "latest"]
+__all__ = ["as_of", "chain", "compare", "get_events", "history", "latest", "why"]

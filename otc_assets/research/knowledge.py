@@ -140,6 +140,11 @@ def _store(database_url: str, dataset: Dataset) -> Store:
     return Store(database_url, dataset)
 
 
+def plain_store(dataset: str, database_url: str | None) -> Store:
+    """Return the same as `store_of`, also of one that has no week of the dataset."""
+    return _store(database_url or setting("OTC_DATABASE_URL"), dataset_named(dataset))
+
+
 def store_of(dataset: str, database_url: str | None) -> Store:
     """Return the store of a dataset by its name, to read, at a URL or where OTC_DATABASE_URL says.
 
@@ -148,7 +153,7 @@ def store_of(dataset: str, database_url: str | None) -> Store:
         ValueError: there is no such dataset.
 
     """
-    store = _store(database_url or setting("OTC_DATABASE_URL"), dataset_named(dataset))
+    store = plain_store(dataset, database_url)
     with store.read() as reader:
         if not reader.has_content():
             raise StoreError(

@@ -126,7 +126,12 @@ def write_transaction(engine: sa.Engine, lock: str) -> Iterator[sa.Connection]:
     PostgreSQL an advisory lock for each. A killed process lets go of both.
     """
     with engine.connect().execution_options(otc_writes=True) as connection, connection.begin():
-        if connection.dialect.name == "postgresql":
-            number = int.from_bytes(hashlib.sha256(lock.encode()).digest()[:8], signed=True)
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(number)))
+        hold(connection, lock)
         yield connection
+
+
+def hold(connection: sa.Connection, lock: str) -> None:
+    """Take the lock named ``lock`` in PostgreSQL, until the transaction ends."""
+    if connection.dialect.name == "postgresql":
+        number = int.from_bytes(hashlib.sha256(lock.encode()).digest()[:8], signed=True)
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(number)))

@@ -137,13 +137,13 @@ def rows_table(name: str, dataset: Dataset) -> sa.Table:
     return metadata(dataset).tables[dataset.table_name(f"{name}_rows")]
 
 
-def _sql_table(table: Table, name: str, schema: sa.MetaData, *, partitioned: bool) -> None:
+def _sql_table(table: Table, name: str, schema: sa.MetaData, *, partitioned: bool) -> sa.Table:
     options: dict[str, Any] = {}
     if partitioned:
         options["postgresql_partition_by"] = "RANGE (slice)"
     if table is not EVENTS:  # its number counts up by itself, which needs SQLite's rowid
         options["sqlite_with_rowid"] = False
-    sa.Table(
+    return sa.Table(
         name,
         schema,
         *(_sql_column(table, column) for column in table.columns),
@@ -160,3 +160,8 @@ def _sql_column(table: Table, column: Column) -> sa.Column[Any]:
     if column.name in LINEAGE.key:  # in every row: four bytes rather than eight
         sql_type = sa.Integer()
     return sa.Column(column.name, sql_type, nullable=column.nullable)
+
+
+EVENT_LOG = _sql_table(EVENTS, EVENTS.name, STORE.metadata, partitioned=False)
+"""Of the whole database as well: its migration makes it, with what keeps it from being changed."""
+sa.Index("ix_events_event_id", EVENT_LOG.c.event_id, unique=True)

@@ -106,4 +106,6 @@ class Warehouse(Store):
             ensure_partitions(engine, self.dataset, year)
             self._years.add(year)
         with write_transaction(engine, self.dataset.table_name(str(week))) as connection:
-            yield SliceWriter(connection, self.dataset, self._cache, week, Batch(run))
+            writer = SliceWriter(connection, self.dataset, self._cache, week, Batch(run))
+            yield writer
+            writer.events.flush()

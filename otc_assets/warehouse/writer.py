@@ -15,6 +15,7 @@ from otc_assets.domain.tables import LINEAGE_COLUMN, ColumnType, Table
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.warehouse.bulk import insert_frame
 from otc_assets.warehouse.cache import FrameCache
+from otc_assets.warehouse.events import EventLog
 from otc_assets.warehouse.reader import SliceReader, of_slice, table_named
 from otc_assets.warehouse.schema import rows_of, rows_table
 
@@ -62,6 +63,7 @@ class SliceWriter(SliceReader):
         super().__init__(connection, dataset, cache)
         self.week = week
         self.batch = batch
+        self.events = EventLog(connection, dataset, week, batch.columns("created_at"))
 
     def replace(
         self,
@@ -222,26 +224,6 @@ class SliceWriter(SliceReader):
             for result in results
         ]
         self.insert_records("quality_checks", records, "checked_at")
-
-    def append_event(self, event_type: str, payload: Mapping[str, Any]) -> None:
-        """Append what happened; its cause is the slice's event before it in the same run."""
-        events = self.sql_table("events")
-        before = (
-            sa.select(events.c.event_id)
-            .where(
-                of_slice(events, self.week),
-                events.c.correlation_id == self.batch.run.correlation_id,
-            )
-            .order_by(events.c.event_number.desc())
-            .limit(1)
-        )
-        record = {
-            "event_id": str(uuid.uuid4()),
-            "event_type": event_type,
-            "payload": dict(payload),
-            "causation_id": self.connection.execute(before).scalar_one_or_none(),
-        }
-        self.insert_records("events", [record], "created_at")
 
     def _slice(self) -> dict[str, Constant]:
         return {"week_ending": self.week.week_ending, "tier": self.week.tier.value}

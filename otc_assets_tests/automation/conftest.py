@@ -7,7 +7,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import sqlalchemy as sa
 from tenacity import wait_none
 
 from otc_assets.assets import factory, platform
@@ -15,12 +14,14 @@ from otc_assets.automation import jobs, sensors
 from otc_assets.calculations import output_tables
 from otc_assets.checks import watch
 from otc_assets.domain.datasets import ATS, DATASETS, Dataset
+from otc_assets.domain.events import slice_of_id
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.operations.derive import derive
 from otc_assets.operations.intake import ingest
 from otc_assets.settings import DEFAULTS
 from otc_assets.sources import finra_client
-from otc_assets.warehouse.schema import sql_table
+from otc_assets.warehouse.events import select_events
+from otc_assets.warehouse.schema import EVENT_LOG
 from otc_assets.warehouse.store import Warehouse
 from otc_assets_tests.automation.daemon import Daemon, daemon
 from otc_assets_tests.finra.server import FinraServer
@@ -88,11 +89,9 @@ class Place:
 
     def events(self, event_type: str) -> list[str]:
         """Return the slices to which something happened, in that order."""
-        events = sql_table("events", ATS)
-        query = sa.select(events).where(events.c.event_type == event_type)
         with self.store().engine.connect() as connection:
-            rows = connection.execute(query.order_by(events.c.event_number)).all()
-        return [str(WeekKey(row.tier, row.week_ending)) for row in rows]
+            events = select_events(connection, EVENT_LOG.c.event_type == event_type)
+        return [str(slice_of_id(event.aggregate_id)[1]) for event in events]
 
     def dead(self) -> list[str]:
         """Return the slices in dead_letters."""

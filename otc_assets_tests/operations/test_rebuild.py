@@ -17,15 +17,18 @@ from otc_assets.assets.platform import Platform
 from otc_assets.calculations import output_tables
 from otc_assets.definitions import build_defs
 from otc_assets.domain.datasets import ATS
+from otc_assets.domain.events import EventType
 from otc_assets.domain.revisions import RevisionPolicy
 from otc_assets.domain.tiers import Tier
 from otc_assets.operations import rebuild as module
+from otc_assets.operations.derive import derive
 from otc_assets.operations.intake import ingest
 from otc_assets.operations.rebuild import RebuildError, rebuild, rebuild_all
 from otc_assets.operations.revise import Treatment
 from otc_assets.sources.archive import Archive
 from otc_assets.sources.files import FileSource
 from otc_assets.warehouse.engine import write_transaction
+from otc_assets.warehouse.schema import EVENT_LOG
 from otc_assets.warehouse.store import Warehouse
 from otc_assets_tests.conftest import FIXTURES, REPOSITORY
 from otc_assets_tests.operations.test_as_known import FIRST, SECOND, write
@@ -72,10 +75,9 @@ def some_symbol(warehouse: Warehouse) -> tuple[str, float]:
 
 
 def events(warehouse: Warehouse, event_type: str) -> list[dict]:
-    table = warehouse.sql_table("events")
-    query = sa.select(table.c.payload).where(table.c.event_type == event_type)
+    query = sa.select(EVENT_LOG.c.payload).where(EVENT_LOG.c.event_type == event_type)
     with warehouse.engine.connect() as connection:
-        return list(connection.execute(query.order_by(table.c.event_number)).scalars())
+        return list(connection.execute(query.order_by(EVENT_LOG.c.sequence)).scalars())
 
 
 def lineage(warehouse: Warehouse) -> list[tuple]:
@@ -244,6 +246,19 @@ def test_an_archive_that_has_not_the_bytes_is_named(
         assert rebuild(store, archive, WEEK, RUN).differences == ()
 
 
+def test_an_event_that_tells_of_other_rows_is_named_until_it_is_told_anew(
+    store: Warehouse, archive: Archive
+):
+    with store.write(WEEK, RUN) as writer:
+        told = writer.events.newest(EventType.CALCULATION_COMPLETED, table="rolling_6w")
+        false = {**told.payload, "rows": 1}
+        writer.events.append(EventType.CALCULATION_COMPLETED, false, told.causation_id)
+    with pytest.raises(RebuildError, match=r"tells of rolling_6w_v1: rows 1, rebuilt \d+"):
+        rebuild(store, archive, WEEK, RUN)
+    derive(store, "rolling_6w", WEEK, RUN)
+    assert rebuild(store, archive, WEEK, RUN).differences == ()
+
+
 def test_a_slice_that_was_not_computed_has_nothing_to_rebuild(store: Warehouse, archive: Archive):
     absent = weeks([Tier.OTC], "2025-06-27", "2025-06-27")[0]
     with pytest.raises(RebuildError, match=r"never computed.*\n.*Materialize research_snapshot"):
@@ -318,6 +333,7 @@ from otc_assets_tests.pipeline import RUN, _kill_at, weeks
 from otc_assets.domain.tiers import Tier
 from otc_assets.operations.rebuild import rebuild
 from otc_assets.sources.archive import Archive
+from otc_assets.warehouse.schema import EVENT_LOG
 from otc_assets.warehouse.store import Warehouse
 url, archive, week, statement = sys.argv[1:]
 store = Warehouse(url)

@@ -22,7 +22,9 @@ from otc_assets.domain.tiers import Tier
 from otc_assets.operations.derive import derive
 from otc_assets.operations.versions import retire
 from otc_assets.research import compare
+from otc_assets.warehouse.events import select_events
 from otc_assets.warehouse.reader import table_named
+from otc_assets.warehouse.schema import EVENT_LOG
 from otc_assets.warehouse.store import Warehouse
 from otc_assets_tests.conftest import FIXTURES
 from otc_assets_tests.pipeline import RUN, run, weeks
@@ -290,14 +292,14 @@ def test_rows_of_a_retired_version_stay_until_they_are_retired(
         for week in two:
             manifest = reader.manifest(week)
             rows = reader.frame("concentration", week)
-            last = reader.connection.execute(
-                sa.select(reader.sql_table("events").c.payload)
-                .where(reader.sql_table("events").c.event_type == "CALCULATION_RETIRED")
-                .where(reader.sql_table("events").c.week_ending == week.week_ending)
-            ).scalar_one()
+            (event,) = select_events(
+                reader.connection,
+                EVENT_LOG.c.event_type == "CALCULATION_RETIRED",
+                EVENT_LOG.c.aggregate_id == f"ats {week}",
+            )
             assert set(rows["calc_version"]) == {"v1", "v3"}
             assert manifest["row_counts"]["concentration"] == len(rows)
-            assert last == {
+            assert event.payload == {
                 "calculation": "concentration_v2",
                 "replaced_by": "concentration_v3",
                 "rows": removed[week],

@@ -3,7 +3,7 @@
 import shutil
 import threading
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,7 @@ from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.warehouse import migrate as migrations
 from otc_assets.warehouse.engine import create_engine
+from otc_assets.warehouse.events import select_events
 from otc_assets.warehouse.migrate import downgrade, migrate
 from otc_assets.warehouse.schema import STORE, bulk_tables, metadata, sql_table, views
 from otc_assets.warehouse.store import Warehouse
@@ -156,6 +157,89 @@ def test_rows_and_their_lineage_part_and_come_together_again(database_url: str):
     assert frame["line_number"].tolist() == [2, 3]
     downgrade(engine, "0002")
     assert {name: all_rows(engine, name) for name in bulk} == before
+    engine.dispose()
+
+
+OLD_EVENT = {
+    "week_ending": WEEK_ENDING,
+    "tier": "OTC",
+    "causation_id": None,
+    "execution_id": "run",
+    "batch_id": "batch",
+    "correlation_id": "backfill",
+    "created_at": AT,
+}
+
+
+def old_events(engine: sa.Engine, name: str) -> list[dict[str, object]]:
+    table = sa.Table(name, sa.MetaData(), autoload_with=engine)
+    with engine.connect() as connection:
+        rows = connection.execute(sa.select(table).order_by(table.c.event_number)).mappings()
+        return [dict(row) for row in rows]
+
+
+def test_the_events_of_both_datasets_become_one_stream_and_part_again(database_url: str):
+    engine = create_engine(database_url)
+    migrate(engine, ATS, "0004")
+    first, then, last = (AT + timedelta(minutes=n) for n in range(3))
+    file = {"source_sha256": "f00", "source_bytes": 7}
+    written = {"calculation": "concentration", "versions": "v1,v2", "rows": "9"}
+    streams = {
+        "events": [
+            {"event_id": "a", "event_type": "FILE_DOWNLOADED", "payload": file},
+            {
+                "event_id": "b",
+                "event_type": "RAW_RECORDS_INGESTED",
+                "payload": {"rows": 1, "source_revision": 1},
+                "causation_id": "a",
+                "created_at": last,
+            },
+            {  # the clock was set back
+                "event_id": "c",
+                "event_type": "CALCULATION_COMPLETED",
+                "payload": written,
+                "causation_id": "b",
+                "created_at": first,
+            },
+        ],
+        "non_ats_events": [
+            {
+                "event_id": "d",
+                "event_type": "CORRECTION_NOTICED",
+                "payload": {},
+                "created_at": then,
+            },
+        ],
+    }
+    for name, events in streams.items():
+        table = sa.Table(name, sa.MetaData(), autoload_with=engine)
+        with engine.begin() as connection:
+            connection.execute(table.insert(), [OLD_EVENT | event for event in events])
+    before = {name: old_events(engine, name) for name in streams}
+    migrate(engine)
+    with engine.connect() as connection:
+        stream = select_events(connection)
+    assert [(e.sequence, e.event_id, e.causation_id) for e in stream] == [
+        (1, "a", None),
+        (2, "d", None),
+        (3, "b", "a"),
+        (4, "c", "b"),
+    ]
+    assert [(e.aggregate_type, e.aggregate_id) for e in stream] == [
+        ("file", "f00"),
+        ("slice", "non_ats OTC:2025-12-26"),
+        ("slice", "ats OTC:2025-12-26"),
+        ("slice", "ats OTC:2025-12-26"),
+    ]
+    assert stream[0].metadata == {"execution_id": "run", "batch_id": "batch"}
+    assert stream[3].payload == written | {"table": "concentration", "status": "written"}
+    assert not tables(engine) & {"non_ats_events"}
+
+    downgrade(engine, "0004")
+    for name, events in before.items():
+        for old, again in zip(events, old_events(engine, name), strict=True):
+            assert again | {"payload": again["payload"] | old["payload"]} == again
+            assert again | {"payload": old["payload"]} == old
     engine.dispose()
 
 

@@ -197,18 +197,6 @@ def test_every_row_says_who_wrote_it(warehouse: Warehouse):
     assert first["computed_at"].year >= 2025
 
 
-def test_events_have_a_total_order_and_a_cause(warehouse: Warehouse):
-    with warehouse.write(WEEK, RUN) as writer:
-        writer.append_event("FILE_DOWNLOADED", {"n": 1})
-        writer.append_event("RAW_RECORDS_INGESTED", {"n": 2})
-    with warehouse.read() as reader:
-        first, second = reader.records("events", WEEK)
-    assert first["causation_id"] is None
-    assert second["causation_id"] == first["event_id"]
-    assert first["event_number"] < second["event_number"]
-    assert second["payload"] == {"n": 2}
-
-
 def test_a_year_gets_its_partition_when_it_comes(postgres_url: str):
     store = Warehouse(postgres_url)
     for year in (2014, 2025, 2031):
