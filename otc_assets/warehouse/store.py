@@ -79,6 +79,15 @@ class Store:
         with self.engine.connect() as connection, connection.begin():
             yield SliceReader(connection, self.dataset, self._cache)
 
+    @contextmanager
+    def read_as_of_now(self) -> Iterator[SliceReader]:
+        """Open one that sees the store as it is now, whatever is written in the meantime."""
+        with self.engine.connect() as connection:
+            if connection.dialect.name == "postgresql":  # as SQLite does by itself
+                connection.execution_options(isolation_level="REPEATABLE READ")
+            with connection.begin():
+                yield SliceReader(connection, self.dataset, self._cache)
+
 
 class Warehouse(Store):
     """The tables of one dataset in a database, created and migrated on first use."""
@@ -106,4 +115,6 @@ class Warehouse(Store):
             ensure_partitions(engine, self.dataset, year)
             self._years.add(year)
         with write_transaction(engine, self.dataset.table_name(str(week))) as connection:
-            yield SliceWriter(connection, self.dataset, self._cache, week, Batch(run))
+            writer = SliceWriter(connection, self.dataset, self._cache, week, Batch(run))
+            yield writer
+            writer.close()
