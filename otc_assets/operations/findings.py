@@ -27,8 +27,8 @@ OTHER_VALUES = (
     "the rows are as they were written: this code, or a library under it, gives other values under "
     "the same calc_version"
 )
-OLDER_INPUT = (
-    "the rows are as they were written, from older revisions than the store now has: materialize "
+OTHER_INPUT = (
+    "the rows are as they were written, from other revisions than the store now has: materialize "
     "the table again, unless a run is just refreshing it"
 )
 LACKING_ROWS = "raw lacks the rows of a revision: they were deleted after they were written"
@@ -105,7 +105,7 @@ def cause_in_derived(
             f"code computes {', '.join(sorted(current))}; materialize the table again"
         )
     if {"source_revision", "as_of_date"} & difference.changed.keys():
-        return OLDER_INPUT
+        return OTHER_INPUT
     return NO_FINGERPRINT if unprinted else OTHER_VALUES
 
 
@@ -138,12 +138,14 @@ def _number(text: str) -> str:
 
 def told(found: Sequence[Verified]) -> str:
     """Say in a line or two how much was verified, and how much of it differs."""
-    tables = [f"{each.week} {name}" for each in found for name in each.rows]
+    if not found:
+        return "no slice that is in the store was asked for"
+    tables = sum(len(each.rows) for each in found)
     rows = sum(count for each in found for count in each.rows.values())
     unprinted = sum(len(each.unprinted) for each in found)
     differ = sum(bool(each.findings) for each in found)
     verdict = f"{differ} of them differ" if differ else "all are what the archive gives"
-    lines = [f"{len(found)} slices, {len(tables)} tables, {rows:,} rows verified: {verdict}"]
+    lines = [f"{len(found)} slices, {tables} tables, {rows:,} rows verified: {verdict}"]
     if unprinted:
         lines.append(
             f"{unprinted} tables have no fingerprint yet, and get one when they are written again"

@@ -3,6 +3,7 @@
 `rebuild` replaces what differs, `verify` only tells. Nothing is written here.
 """
 
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -14,10 +15,10 @@ import pandas as pd
 
 from otc_assets.calculations import output_tables
 from otc_assets.domain.differences import Comparison, compare_rows
-from otc_assets.domain.revisions import newest
+from otc_assets.domain.revisions import Revision, newest
 from otc_assets.domain.tables import RAW, REJECTS, RUN, SLICE, ColumnType, Table
 from otc_assets.domain.weeks import WeekKey
-from otc_assets.operations.derive import lineage_of
+from otc_assets.operations.derive import lineage_of, reach_of
 from otc_assets.operations.frames import Knowledge, in_force
 from otc_assets.operations.grading import quality_then
 from otc_assets.operations.revise import merged
@@ -35,6 +36,8 @@ NO_ROW = "no row"
 EXAMPLES = 3
 SHOWN = 20
 """Rows of a table of which each difference is kept."""
+KEPT_TABLES = 64
+"""Tables of one revision that are remembered, for the same weeks."""
 KEPT_FILES = 24
 """Parsed files that are remembered: of the weeks of a window, the corrections among them."""
 
@@ -100,6 +103,8 @@ class Contents:
         """Read from ``archive``, and remember the newest files."""
         self._archive = archive
         self._parsed = lru_cache(KEPT_FILES)(self._parse)
+        self.computed: OrderedDict[tuple[str, WeekKey, Revision], pd.DataFrame] = OrderedDict()
+        """Tables of single revisions, which the windows of other weeks and other days share."""
 
     def of(self, reader: SliceReader, week: WeekKey, number: int) -> ParsedFile:
         """Return the content of a revision; of a merged one, with what it was merged into.
@@ -143,6 +148,11 @@ class ArchiveReader(SliceReader):
         self._store = reader
         self._contents = contents
 
+    @property
+    def computed(self) -> OrderedDict[tuple[str, WeekKey, Revision], pd.DataFrame]:
+        """Tables of single revisions that were computed from the archive's files already."""
+        return self._contents.computed
+
     def frame(
         self,
         name: str,
@@ -160,7 +170,9 @@ class ArchiveReader(SliceReader):
 class Afresh(Knowledge):
     """The tables of a slice, none of them read: all are computed from raw."""
 
-    def __init__(self, reader: SliceReader, week: WeekKey, as_of: date | None = None) -> None:
+    reader: ArchiveReader
+
+    def __init__(self, reader: ArchiveReader, week: WeekKey, as_of: date | None = None) -> None:
         """Look at ``week`` as known on ``as_of`` (default: newest)."""
         super().__init__(reader, week, as_of)
         self._replaced = set(self.revisions)
@@ -171,8 +183,16 @@ class Afresh(Knowledge):
 
     def compute(self, name: str, week: WeekKey | None = None) -> pd.DataFrame:
         """Compute a table, with the values that it has when it is read from the store."""
-        rows = super().compute(name, week)
-        return as_stored(self.reader.connection, table_named(name), rows)
+        week, kept = week or self.week, self.reader.computed
+        key = name, week, self.revisions[week]
+        if key in kept:
+            return kept[key]
+        rows = as_stored(self.reader.connection, table_named(name), super().compute(name, week))
+        if reach_of(name) == 0:
+            kept[key] = rows
+            if len(kept) > KEPT_TABLES:
+                kept.popitem(last=False)
+        return rows
 
 
 def _rows(reader: SliceReader, content: ParsedFile, table: Table) -> pd.DataFrame:

@@ -6,6 +6,7 @@ is compared with the one that the manifest has kept since they were written. Tog
 tell a row that was changed by hand from code that computes something else. Nothing is written.
 """
 
+from collections import OrderedDict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -139,7 +140,7 @@ class SliceVerification:
         parts = {name: self._parts(name, self._live(name)) for name in ("raw", "rejects")}
         for record in records:
             self._raw(record, parts)
-        if not records:
+        if lacking or not records:  # without it the tables would be others
             return self.found
         known = Afresh(SparingReader(self), self.week)
         tables = derived_tables(known)
@@ -278,6 +279,12 @@ class SparingReader(ArchiveReader):
         """Read in the transaction of a verification."""
         super().__init__(verification.reader, verification.contents)
         self._verification = verification
+        self._of_rows: OrderedDict[Any, pd.DataFrame] = OrderedDict()
+
+    @property
+    def computed(self) -> OrderedDict[Any, pd.DataFrame]:
+        """Nothing that is computed from the store's rows may stand for the archive's."""
+        return self._of_rows if self._verification.damaged else super().computed
 
     def frame(
         self,
