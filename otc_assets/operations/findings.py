@@ -93,18 +93,23 @@ def cause_in_raw(*, changed: bool, unprinted: bool) -> str:
 
 
 def cause_in_derived(
-    difference: Difference, stored_versions: Collection[str], *, changed: bool, unprinted: bool
+    name: str,
+    stored_versions: Collection[str],
+    *,
+    same_input: bool,
+    changed: bool,
+    unprinted: bool,
 ) -> str:
     """Say why the rows of a derived table are not what the code computes."""
     if changed:
         return CHANGED_ROWS
-    current = {calc.spec.version for calc in calculations_of(difference.table)}
+    current = {calc.spec.version for calc in calculations_of(name)}
     if stored_versions and current != set(stored_versions):
         return (
             f"calc_version differs: the rows are of {', '.join(sorted(stored_versions))}, this "
             f"code computes {', '.join(sorted(current))}; materialize the table again"
         )
-    if {"source_revision", "as_of_date"} & difference.changed.keys():
+    if not same_input:
         return OTHER_INPUT
     return NO_FINGERPRINT if unprinted else OTHER_VALUES
 

@@ -147,7 +147,8 @@ class SliceVerification:
         for name, rows in tables.items():
             self._derived(known, name, rows)
         newest = known.revisions[self.week].source_revision
-        counts = {name: len(rows) for name, rows in tables.items()}
+        differ = {finding.table for finding in self.found.findings}
+        counts = {name: len(rows) for name, rows in tables.items() if name not in differ}
         cells = manifest_cells(self.manifest, self.reader.revision(self.week, newest), counts)
         self.found.find("manifest", cells, CHANGED_MANIFEST)
         return self.found
@@ -220,12 +221,15 @@ class SliceVerification:
             return
         live = self._live(name)
         parts, standing = self._parts(name, live), in_force(name, live)
-        computed = fingerprints(table_named(name), rows, lineage_of(known, name))
-        equal = computed == fingerprints(table_named(name), standing)
-        differences = [] if equal else compare_derived(known, name, live, rows)
-        versions = set(standing["calc_version"])
+        rows = rows.assign(**{c: v for c, v in lineage_of(known, name).items() if c not in rows})
+        if fingerprints(table_named(name), rows) == fingerprints(table_named(name), standing):
+            differences = []
+        else:
+            differences = compare_derived(known, name, live, rows)
+        versions, same = set(standing["calc_version"]), _knowledge(standing) == _knowledge(rows)
+        cause = cause_in_derived(name, versions, same_input=same, **parts.any())
         for each in differences:
-            self.found.find_difference(each, cause_in_derived(each, versions, **parts.any()))
+            self.found.find_difference(each, cause)
         uncompared = set(retired_versions(name)) if differences else parts.changed
         self._changed_only(name, parts.changed & uncompared)
 
@@ -299,6 +303,11 @@ class SparingReader(ArchiveReader):
         if self._verification.content_of(week, equal["source_revision"]) is None:
             return self._verification.reader.frame(name, week, columns, fresh=True, **equal)
         return super().frame(name, week, columns, fresh=fresh, **equal)
+
+
+def _knowledge(rows: pd.DataFrame) -> list[set[Any]]:
+    """Return the revisions and the days that rows are of."""
+    return [set(rows[name]) for name in ("source_revision", "as_of_date")]
 
 
 def _oldest_first(week: WeekKey) -> tuple[date, Tier]:
