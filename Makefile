@@ -1,5 +1,6 @@
 # The two commands are `make demo` and `make test`; both set everything up by themselves.
 PYTHON ?= python3
+OTHER_PYTHON ?= python3.13
 BIN := .venv/bin
 # Dagster reads how it is set up from dagster.yaml here. What it keeps lies in the home (OTC_HOME), or in
 # PostgreSQL where DAGSTER_POSTGRES_URL names a database.
@@ -17,7 +18,7 @@ DEMO_SETTINGS := OTC_HOME=$(CURDIR)/$(DEMO_HOME) DAGSTER_HOME=$(CURDIR) DAGSTER_
 # The day on which FINRA had published all fixture weeks, and no more.
 DEMO_DAY := 2025-08-05
 
-.PHONY: demo demo-ui ui test test-feast test-wheel lint check format bench bench-full docs fixtures migration clean
+.PHONY: demo demo-ui ui test test-python test-feast test-wheel lint check format bench bench-full docs fixtures migration clean
 
 demo: .venv/installed ## every asset over the fixture weeks, from the command line
 	@$(DEMO_SETTINGS) $(BIN)/otc migrate
@@ -38,6 +39,9 @@ ui: .venv/installed ## Dagster's UI on http://localhost:3000, of the home that i
 
 test: .venv/installed ## all tests, on SQLite and on a real PostgreSQL server
 	$(BIN)/pytest -n 2
+
+test-python: .venv-python/installed ## the fixtures' fingerprints on another Python (OTHER_PYTHON)
+	.venv-python/bin/python -m pytest -k known_fingerprints otc_assets_tests/operations
 
 test-feast: .venv/installed .venv-feast/installed ## Feast's own join over the feature files
 	.venv-feast/bin/pytest -W ignore feast
@@ -79,6 +83,11 @@ clean: ## the demo's home, so that it starts anew; no other home is touched
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+.venv-python/installed: pyproject.toml constraints.txt
+	$(OTHER_PYTHON) -m venv .venv-python
+	.venv-python/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@
 
 # An environment of its own: Feast needs pandas below 3.

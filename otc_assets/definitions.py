@@ -16,6 +16,7 @@ from otc_assets.automation.schedules import build_schedules, page_schedule
 from otc_assets.automation.sensors import publication_sensor
 from otc_assets.checks.factory import build_checks
 from otc_assets.checks.features import build_feature_checks
+from otc_assets.checks.verify import build_verify_check
 from otc_assets.checks.watch import build_watch_checks
 from otc_assets.domain.datasets import DATASETS, Dataset
 
@@ -33,7 +34,11 @@ def build_defs(datasets: Sequence[Dataset] = DATASETS, **resource_overrides: Any
             *(
                 check
                 for dataset in datasets
-                for check in (*build_checks(dataset), *build_watch_checks(dataset))
+                for check in (
+                    *build_checks(dataset),
+                    *build_watch_checks(dataset),
+                    build_verify_check(dataset),
+                )
             ),
             *build_feature_checks(datasets),
         ],

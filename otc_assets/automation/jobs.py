@@ -11,6 +11,7 @@ from otc_assets.assets.page import PAGE
 from otc_assets.assets.partitions import publications_key, table_keys
 from otc_assets.assets.platform import Platform, reach, run_ids
 from otc_assets.automation.backfills import request_backfill
+from otc_assets.checks.verify import verify_check_key
 from otc_assets.domain.calendar import today
 from otc_assets.domain.datasets import Dataset
 from otc_assets.domain.gaps import gaps
@@ -27,6 +28,7 @@ def build_jobs(dataset: Dataset) -> list[Any]:
     return [
         tables_job(dataset),
         watch_job(dataset),
+        verify_job(dataset),
         corrections_job(dataset),
         fill_gaps_job(dataset),
         retry_dead_letters_job(dataset),
@@ -63,9 +65,20 @@ def watch_job(dataset: Dataset) -> Any:
     """Return the job that looks for gaps and dead letters, and fails if there are grave ones."""
     return dg.define_asset_job(
         f"{dataset.name}_watch",
-        selection=dg.AssetSelection.checks_for_assets(publications_key(dataset)),
+        selection=dg.AssetSelection.checks_for_assets(publications_key(dataset))
+        - dg.AssetSelection.checks(verify_check_key(dataset)),
         description=f"Are all {dataset.title} weeks that FINRA has published in the store? Fails "
         "if one is more than 7 days late, for a run failure sensor to tell.",
+    )
+
+
+def verify_job(dataset: Dataset) -> Any:
+    """Return the job that verifies slices against the archive."""
+    return dg.define_asset_job(
+        f"{dataset.name}_verify",
+        selection=dg.AssetSelection.checks(verify_check_key(dataset)),
+        description=f"Is what the store has of {dataset.title} slices what the archive gives? "
+        "Draws some at random, or does all (sample: 0); writes nothing.",
     )
 
 

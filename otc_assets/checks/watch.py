@@ -56,7 +56,7 @@ def _every_due_week_is_there(dataset: Dataset) -> dg.AssetChecksDefinition:
             severity=dg.AssetCheckSeverity.ERROR if grave else dg.AssetCheckSeverity.WARN,
             description=f"{len(found)} due weeks are lacking, {len(grave)} over 7 days late",
             metadata={
-                "gaps": _table(rows),
+                "gaps": table_of(rows),
                 "gap_count": len(found),
                 "gaps_over_3_days": len(late),
                 "gaps_over_7_days": len(grave),
@@ -98,13 +98,14 @@ def _no_slice_is_dead(dataset: Dataset) -> dg.AssetChecksDefinition:
             "runs them all again"
             if letters
             else "none failed",
-            metadata={"dead letters": _table(rows), "dead_letter_count": len(letters)},
+            metadata={"dead letters": table_of(rows), "dead_letter_count": len(letters)},
         )
 
     return no_slice_is_dead
 
 
-def _table(rows: Sequence[Mapping[str, Any]]) -> dg.MetadataValue:
+def table_of(rows: Sequence[Mapping[str, Any]]) -> dg.MetadataValue:
+    """Return rows as a table in the UI, the first `SHOWN` of them."""
     if not rows:
         return dg.MetadataValue.text("none")
     records = [dg.TableRecord(dict(row)) for row in rows[:SHOWN]]

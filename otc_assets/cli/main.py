@@ -10,9 +10,20 @@ from otc_assets.cli.doctor import doctor
 from otc_assets.cli.explain import explain
 from otc_assets.cli.home import migrate
 from otc_assets.cli.standing import list_gaps, status
+from otc_assets.cli.verify import verify
 from otc_assets.warehouse.engine import StoreError
 
-COMMANDS = (status, list_gaps, as_of_day, symbol_history, explain, export, doctor, migrate)
+COMMANDS = (
+    status,
+    list_gaps,
+    as_of_day,
+    symbol_history,
+    explain,
+    verify,
+    export,
+    doctor,
+    migrate,
+)
 
 
 class Otc(click.Group):

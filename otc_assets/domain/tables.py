@@ -217,6 +217,13 @@ MANIFEST = Table(
         Column("reason", ColumnType.TEXT, "Why it is not loaded, and what to do.", nullable=True),
         Column("stage", ColumnType.TEXT, "The table that was written last."),
         Column("row_counts", ColumnType.JSON, "Rows of the slice in each table."),
+        Column(
+            "fingerprints",
+            ColumnType.JSON,
+            "SHA-256 of the content of the slice's rows in each table, by revision (raw, rejects) "
+            "or calc_version; null where a version without fingerprints wrote them.",
+            nullable=True,
+        ),
         Column("source_revision", ColumnType.COUNT, "Newest revision.", nullable=True),
         Column("source_file", ColumnType.TEXT, "Its source file.", nullable=True),
         Column("source_sha256", ColumnType.TEXT, "SHA-256 of its bytes, hex.", nullable=True),

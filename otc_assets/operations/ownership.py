@@ -53,6 +53,20 @@ def claim_archive(store: Store, root: UPath) -> None:
     _mark(store, root)
 
 
+def check_archive(store: Store, root: UPath) -> None:
+    """Let an archive be read for this store that is its own, or that nothing tells whose it is.
+
+    Raises:
+        OwnershipError: it is of another store.
+
+    """
+    if owner_of(root) not in (None, store.store_id):
+        raise OwnershipError(
+            f"the archive {root} is of the store {owner_of(root)}, and this one is "
+            f"{store.store_id} ({store.address}): set OTC_ARCHIVE_URL or OTC_HOME to its own"
+        )
+
+
 def claim_features(store: Store, root: UPath) -> None:
     """Make a folder of feature files this store's, if it is nobody's.
 

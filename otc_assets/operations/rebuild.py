@@ -7,70 +7,32 @@ transaction under the lock of the slice: who writes at the same time waits, and 
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date
-from functools import lru_cache
-from typing import Any
-from zoneinfo import ZoneInfo
 
 import pandas as pd
 
-from otc_assets.calculations import calculations_of, output_tables
-from otc_assets.domain.differences import Comparison, compare_rows
+from otc_assets.calculations import calculations_of
 from otc_assets.domain.events import EventType
 from otc_assets.domain.quality import SliceStatus
-from otc_assets.domain.revisions import newest
 from otc_assets.domain.rules import evaluate, rules_of
-from otc_assets.domain.tables import RAW, REJECTS, RUN, SLICE, ColumnType, Table
 from otc_assets.domain.weeks import WeekKey
-from otc_assets.operations.derive import broken_of, lineage_of, write_table
+from otc_assets.operations.derive import broken_of, write_table
 from otc_assets.operations.events import calculation_facts, ingestion_of
-from otc_assets.operations.frames import Knowledge, in_force, view_of
-from otc_assets.operations.grading import quality_then
-from otc_assets.operations.revise import merged
-from otc_assets.operations.snapshot import SNAPSHOT, snapshot_history
+from otc_assets.operations.frames import Knowledge, view_of
+from otc_assets.operations.recompute import (
+    Afresh,
+    ArchiveReader,
+    Contents,
+    Difference,
+    UnreadableError,
+    compare_derived,
+    compare_revision,
+    derived_tables,
+)
+from otc_assets.operations.snapshot import SNAPSHOT
 from otc_assets.sources.archive import Archive
-from otc_assets.sources.errors import SourceError
-from otc_assets.sources.parse import REJECT_COLUMNS, ROW_COLUMNS, ParsedFile, parse
-from otc_assets.warehouse.bulk import as_stored
-from otc_assets.warehouse.cache import FrameCache
-from otc_assets.warehouse.reader import SliceReader, table_named
+from otc_assets.warehouse.reader import table_named
 from otc_assets.warehouse.store import Warehouse
 from otc_assets.warehouse.writer import RunIds, SliceWriter
-
-NEW_YORK = ZoneInfo("America/New_York")
-SIDES = ("live", "rebuilt")
-EXAMPLES = 3
-KEPT_FILES = 24
-"""Parsed files that are remembered: of the weeks of a window, the corrections among them."""
-
-
-@dataclass(frozen=True)
-class Difference:
-    """How the rebuilt rows of one table of a slice differ from the live ones."""
-
-    table: str
-    only_live: int
-    """Rows that were not rebuilt."""
-    only_rebuilt: int
-    """Rows that the store lacks."""
-    changed: Mapping[str, int]
-    """In how many rows each column differs, for those that do."""
-    examples: tuple[str, ...]
-    """A few of them in words: key, column, both values."""
-
-    def __str__(self) -> str:
-        """Return counts and examples as one line."""
-        counts = [f"{self.only_live} rows only live", f"{self.only_rebuilt} only rebuilt"]
-        counts += [f"{name} differs in {count}" for name, count in self.changed.items()]
-        return f"{self.table}: {', '.join(counts)}; for example {'; '.join(self.examples)}"
-
-    def counts(self) -> dict[str, Any]:
-        """Return what an event says of it."""
-        return {
-            "only_live": self.only_live,
-            "only_rebuilt": self.only_rebuilt,
-            "changed": dict(self.changed),
-        }
 
 
 @dataclass(frozen=True)
@@ -146,7 +108,7 @@ def rebuild(
 
 
 def _rebuild(
-    warehouse: Warehouse, contents: "Contents", week: WeekKey, run: RunIds, explanation: str
+    warehouse: Warehouse, contents: Contents, week: WeekKey, run: RunIds, explanation: str
 ) -> Rebuild:
     with warehouse.write(week, run) as writer:
         manifest = writer.manifest(week)
@@ -157,11 +119,16 @@ def _rebuild(
         for number in [record["source_revision"] for record in writer.records("revisions", week)]:
             _verify(writer, contents, number)
         known = Afresh(ArchiveReader(writer, contents), week)
-        tables = _tables(known)
+        try:
+            tables = derived_tables(known)
+        except UnreadableError as error:
+            raise _unreadable(error) from error
         differences = [
             difference
             for name, rows in tables.items()
-            for difference in _compare(writer, name, rows, known)
+            for difference in compare_derived(
+                known, name, writer.frame(name, week, fresh=True), rows
+            )
         ]
         if differences and not explanation.strip():
             remedy = (
@@ -178,151 +145,20 @@ def _rebuild(
         return Rebuild(week, rows_of_tables, tuple(differences))
 
 
-class Contents:
-    """The contents of slices as the archive has them, parsed again."""
-
-    def __init__(self, archive: Archive) -> None:
-        """Read from ``archive``, and remember the newest files."""
-        self._archive = archive
-        self._parsed = lru_cache(KEPT_FILES)(self._parse)
-
-    def of(self, reader: SliceReader, week: WeekKey, number: int) -> ParsedFile:
-        """Return the content of a revision; of a merged one, with what it was merged into.
-
-        Raises:
-            RebuildError: the archive has not the bytes, or they cannot be parsed.
-
-        """
-        record = reader.revision(week, number)
-        on = record["ingested_at"]
-        on = (on if on.tzinfo else on.replace(tzinfo=UTC)).astimezone(NEW_YORK).date()
-        parsed = self._parsed(record["archive_key"], record["source_file"], week, on)
-        origin = reader.frame("raw", week, ["source_sha256"], source_revision=number)
-        if origin["source_sha256"].nunique() < 2:
-            return parsed
-        earlier = [r for r in reader.revisions([week])[week] if r.source_revision < number]
-        base = newest(earlier)
-        if base is None:
-            return parsed
-        before = self.of(reader, week, base.source_revision)
-        return merged(before.rows, base.content_sha256, parsed, record["source"])
-
-    def _parse(self, key: str, name: str, week: WeekKey, day: date) -> ParsedFile:
-        try:
-            return parse(name, self._archive.get(key), week, day, self._archive.dataset)
-        except SourceError as error:
-            remedy = (
-                f"Put the file {name} back into the source and materialize raw of this partition: "
-                "that restores the archive's copy."
-            )
-            raise RebuildError(week, f"a revision cannot be read again: {error}", remedy) from error
-
-
-class ArchiveReader(SliceReader):
-    """Reads raw and rejects from the archive, and revisions from the store."""
-
-    def __init__(self, reader: SliceReader, contents: Contents) -> None:
-        """Read in the transaction of ``reader``."""
-        super().__init__(reader.connection, reader.dataset, FrameCache())
-        self._store = reader
-        self._contents = contents
-
-    def frame(
-        self,
-        name: str,
-        week: WeekKey,
-        columns: Sequence[str] | None = None,
-        *,
-        fresh: bool = False,
-        **equal: Any,
-    ) -> pd.DataFrame:
-        """Return the rows of raw or rejects of one revision, as `SliceReader.frame` does."""
-        content = self._contents.of(self._store, week, equal["source_revision"])
-        return _rows(self._store, content, table_named(name))[list(columns or [])]
-
-
-class Afresh(Knowledge):
-    """The tables of a slice, none of them read: all are computed from raw."""
-
-    def __init__(self, reader: SliceReader, week: WeekKey, as_of: date | None = None) -> None:
-        """Look at ``week`` as known on ``as_of`` (default: newest)."""
-        super().__init__(reader, week, as_of)
-        self._replaced = set(self.revisions)
-
-    def on(self, day: date) -> Knowledge:
-        """Return the same slice as it was known at the end of an earlier day."""
-        return Afresh(self.reader, self.week, day)
-
-    def compute(self, name: str, week: WeekKey | None = None) -> pd.DataFrame:
-        """Compute a table, with the values that it has when it is read from the store."""
-        rows = super().compute(name, week)
-        return as_stored(self.reader.connection, table_named(name), rows)
-
-
-def _rows(reader: SliceReader, content: ParsedFile, table: Table) -> pd.DataFrame:
-    """Return the rows that a content gives in raw or rejects, as the store would have them."""
-    rows = content.rows[list(ROW_COLUMNS)] if table is RAW else content.rejects
-    ordered = rows.sort_values("line_number", ignore_index=True)
-    return as_stored(reader.connection, table, ordered)
-
-
 def _verify(writer: SliceWriter, contents: Contents, number: int) -> None:
     """Raise `RebuildError` unless the archive's bytes of a revision give what the store has."""
-    week, content = writer.week, contents.of(writer, writer.week, number)
-    differences = []
-    for table, names in ((RAW, ROW_COLUMNS), (REJECTS, REJECT_COLUMNS)):
-        live = writer.frame(table.name, week, names, fresh=True, source_revision=number)
-        days = [name for name in names if table.column(name).type is ColumnType.DATE]
-        live = live.assign(**{name: live[name].map(str, na_action="ignore") for name in days})
-        columns = [name for name in names if name != "line_number"]
-        found = compare_rows(
-            table, live, _rows(writer, content, table), columns, key=["line_number"], sides=SIDES
-        )
-        differences += _differences(table, found)
-    record, intake = writer.revision(week, number), content.intake
-    said = {
-        "content_sha256": content.content_sha256,
-        "source_sha256": content.sha256,
-        "line_count": intake.line_count,
-        "row_count": intake.row_count,
-        "reject_count": intake.reject_count,
-        "repeat_count": intake.repeat_count,
-    }
-    wrong = {name: value for name, value in said.items() if record[name] != value}
-    if wrong:
-        examples = tuple(f"{name}: live {record[name]}, rebuilt {v}" for name, v in wrong.items())
-        differences.append(Difference("revisions", 0, 0, dict.fromkeys(wrong, 1), examples))
-    if differences:
+    week = writer.week
+    try:
+        content = contents.of(writer, week, number)
+    except UnreadableError as error:
+        raise _unreadable(error) from error
+    if differences := compare_revision(writer, week, content, number):
         problem = f"raw is not what the archive's file of revision {number} gives"
         remedy = (
             "Read it again: materialize raw of this partition with force: true, and with "
             "OTC_SOURCE_URL set to the archive."
         )
         raise RebuildError(week, problem, remedy, differences)
-
-
-def _tables(known: Knowledge) -> dict[str, pd.DataFrame]:
-    """Compute every derived table, inputs first; of the snapshot its whole history."""
-    tables = {table.name: known[table.name] for table in output_tables() if table.name != SNAPSHOT}
-    known[SNAPSHOT] = known.compute(SNAPSHOT)
-    return {**tables, SNAPSHOT: snapshot_history(known.reader, known, quality_then(known))}
-
-
-def _compare(
-    writer: SliceWriter, name: str, rows: pd.DataFrame, known: Knowledge
-) -> list[Difference]:
-    """Compare the rebuilt rows of a table with the live ones, except for who wrote them, when."""
-    table = table_named(name)
-    live = in_force(name, writer.frame(name, writer.week, fresh=True))
-    rows = rows.assign(**{c: v for c, v in lineage_of(known, name).items() if c not in rows})
-    flags = [column.name for column in table.columns if column.type is ColumnType.FLAG]
-    # A flag that is null reads as false from the store.
-    rows = rows.assign(**{flag: rows[flag].astype("boolean").fillna(False) for flag in flags})
-    ours = {column.name for column in (*SLICE, *RUN)} | {"computed_at"}
-    key = [column for column in table.key if column not in ours]
-    columns = [c.name for c in table.columns if c.name not in {*ours, *key}]
-    found = compare_rows(table, live, rows, columns, key=key, sides=SIDES)
-    return _differences(table, found)
 
 
 def _compare_events(
@@ -342,41 +178,12 @@ def _compare_events(
                 raise RebuildError(writer.week, problem, remedy)
 
 
-def _differences(table: Table, found: Comparison) -> list[Difference]:
-    if found.differences.empty:
-        return []
-    counts = found.columns[found.columns["different"] > 0]
-    changed = {str(c): int(n) for c, n in zip(counts["column"], counts["different"], strict=True)}
-    sides = found.differences["found_in"].value_counts()
-    only_live, only_rebuilt = (int(sides.get(side, 0)) for side in SIDES)
-    examples = tuple(
-        _example(row, changed) for _, row in found.differences.head(EXAMPLES).iterrows()
+def _unreadable(error: UnreadableError) -> RebuildError:
+    remedy = (
+        f"Put the file {error.name} back into the source and materialize raw of this partition: "
+        "that restores the archive's copy."
     )
-    return [Difference(table.name, only_live, only_rebuilt, changed, examples)]
-
-
-def _example(row: "pd.Series[Any]", changed: Mapping[str, int]) -> str:
-    """Return one differing row in words: where it is, and both values of each column."""
-    names = list(row.index)
-    where = [f"{name} {row[name]}" for name in names[: names.index("found_in")]]
-    if "symbol_live" in row:  # of raw, whose key is a line
-        symbol = row["symbol_rebuilt"] if pd.isna(row["symbol_live"]) else row["symbol_live"]
-        where.insert(0, f"symbol {symbol}")
-    if row["found_in"] != "both":
-        return f"{', '.join(where)}: only {row['found_in']}"
-    pairs = {name: [row[f"{name}_{side}"] for side in SIDES] for name in changed}
-    wrong = [
-        f"{name} live {_text(live)}, rebuilt {_text(rebuilt)}"
-        for name, (live, rebuilt) in pairs.items()
-        if _text(live) != _text(rebuilt)
-    ]
-    return f"{', '.join(where)}: {', '.join(wrong)}"
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bytes):
-        return value.hex()
-    return "null" if pd.isna(value) else str(value)
+    return RebuildError(error.week, f"a revision cannot be read again: {error}", remedy)
 
 
 def _replace(

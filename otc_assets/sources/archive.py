@@ -129,11 +129,20 @@ class Archive:
             ArchiveError: they are missing, or are not those of the key's SHA-256.
 
         """
-        with _reaching(key):
-            data = self._path(key).read_bytes()
+        data = self.found(key)
         if sha256_of(data) != key.split("/")[-2]:
             raise ArchiveError(key, "the bytes are not those that were archived")
         return data
+
+    def found(self, key: str) -> bytes:
+        """Return the bytes that are there under a key, whatever they are.
+
+        Raises:
+            ArchiveError: there are none.
+
+        """
+        with _reaching(key):
+            return self._path(key).read_bytes()
 
 
 @contextmanager

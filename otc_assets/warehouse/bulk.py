@@ -134,10 +134,11 @@ def as_stored(connection: sa.Connection, table: Table, frame: pd.DataFrame) -> p
     if connection.dialect.name == "postgresql":
         return frame
     exact = [c.name for c in table.columns if c.type in EXACT and c.name in frame]
-    return frame.assign(**{name: _rounded(frame[name]) for name in exact})
+    return frame.assign(**{name: rounded(frame[name]) for name in exact})
 
 
-def _rounded(quantities: "pd.Series[Any]") -> "pd.Series[Any]":
+def rounded(quantities: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Return quantities with the values that SQLite gives back (see `_millionths`)."""
     numbers = [None if pd.isna(number) else number for number in _numbers(quantities)]
     return _millionths(numbers).set_axis(quantities.index)
 

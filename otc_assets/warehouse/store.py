@@ -79,6 +79,15 @@ class Store:
         with self.engine.connect() as connection, connection.begin():
             yield SliceReader(connection, self.dataset, self._cache)
 
+    @contextmanager
+    def read_as_of_now(self) -> Iterator[SliceReader]:
+        """Open one that sees the store as it is now, whatever is written in the meantime."""
+        with self.engine.connect() as connection:
+            if connection.dialect.name == "postgresql":  # as SQLite does by itself
+                connection.execution_options(isolation_level="REPEATABLE READ")
+            with connection.begin():
+                yield SliceReader(connection, self.dataset, self._cache)
+
 
 class Warehouse(Store):
     """The tables of one dataset in a database, created and migrated on first use."""
@@ -108,4 +117,4 @@ class Warehouse(Store):
         with write_transaction(engine, self.dataset.table_name(str(week))) as connection:
             writer = SliceWriter(connection, self.dataset, self._cache, week, Batch(run))
             yield writer
-            writer.events.flush()
+            writer.close()

@@ -16,6 +16,7 @@ from otc_assets.domain.weeks import WeekKey
 from otc_assets.warehouse.bulk import insert_frame
 from otc_assets.warehouse.cache import FrameCache
 from otc_assets.warehouse.events import EventLog
+from otc_assets.warehouse.fingerprint import Fingerprints, fingerprints
 from otc_assets.warehouse.reader import SliceReader, of_slice, table_named
 from otc_assets.warehouse.schema import rows_of, rows_table
 
@@ -64,6 +65,13 @@ class SliceWriter(SliceReader):
         self.week = week
         self.batch = batch
         self.events = EventLog(connection, dataset, week, batch.columns("created_at"))
+        self._fingerprints: dict[str, Fingerprints] | None = None
+
+    def close(self) -> None:
+        """Store what was told, and put into the manifest what it does not say yet of the rows."""
+        self.events.flush()
+        if self._fingerprints is not None and self.manifest(self.week):
+            self.save_manifest()
 
     def replace(
         self,
@@ -83,6 +91,7 @@ class SliceWriter(SliceReader):
         numbers = self._save_lineage(table, frame, constants)
         own = frame.assign(slice=self.week.number, lineage_number=numbers)
         insert_frame(self.connection, rows_of(table), target, own)
+        self._prints_of(name).update(fingerprints(table, frame, constants))
         rows = (name, self.week, frozenset(scope.items()))
         self._cache.put(rows, table, (self.batch.batch_id, len(frame)), frame)
 
@@ -92,7 +101,17 @@ class SliceWriter(SliceReader):
         self._remove(name, calc_version=version)
         return count
 
+    def _prints_of(self, name: str) -> Fingerprints:
+        """Return the fingerprints of a table of the slice, to be changed."""
+        if self._fingerprints is None:
+            manifest = self.manifest(self.week) or {}
+            self._fingerprints = manifest.get("fingerprints") or {}
+        return self._fingerprints.setdefault(name, {})
+
     def _remove(self, name: str, keep_versions: Collection[str] = (), **scope: Any) -> None:
+        prints, removed = self._prints_of(name), {str(value) for value in scope.values()}
+        for part in (removed or set(prints)) - set(keep_versions):
+            prints.pop(part, None)
         numbers = [
             record["lineage_number"]
             for record in self._lineage(name, self.week, **scope)
@@ -188,9 +207,14 @@ class SliceWriter(SliceReader):
             self.connection.execute(sa.insert(self.sql_table(name)), values)
 
     def save_manifest(self, **changes: Any) -> dict[str, Any]:
-        """Change columns of the slice's manifest row, and return the whole row."""
+        """Change columns of the slice's manifest row, and return the whole row.
+
+        The fingerprints of the rows that were written since are entered too.
+        """
         target = self.sql_table("manifest")
         row = {**(self.manifest(self.week) or {}), **self._slice(), **changes}
+        if self._fingerprints is not None:
+            row["fingerprints"], self._fingerprints = self._fingerprints, None
         row |= self.batch.columns("updated_at")
         self.connection.execute(sa.delete(target).where(of_slice(target, self.week)))
         self.connection.execute(sa.insert(target).values(row))

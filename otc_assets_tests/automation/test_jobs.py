@@ -14,6 +14,7 @@ from otc_assets.assets.partitions import asset_key_of, partition_key_of, publica
 from otc_assets.calculations import output_tables
 from otc_assets.domain.datasets import ATS, NON_ATS, Dataset
 from otc_assets.domain.weeks import WeekKey
+from otc_assets.warehouse.engine import write_transaction
 from otc_assets_tests.automation.conftest import Place
 from otc_assets_tests.automation.daemon import Daemon
 from otc_assets_tests.conftest import FIXTURES
@@ -249,3 +250,37 @@ def test_the_verdict_of_the_watch_stays_in_the_history_of_its_check(
     key = dg.AssetCheckKey(publications_key(ATS), "every_due_week_is_there")
     (record,) = dagster.instance.event_log_storage.get_asset_check_execution_history(key, limit=5)
     assert record.status is AssetCheckExecutionRecordStatus.FAILED
+
+
+def verified(dagster: Daemon, sample: int, **how: Any) -> list[dg.AssetCheckEvaluation]:
+    """Verify the store by its job; return what the check found."""
+    config = {"ops": {"ats_slices_are_what_the_archive_gives": {"config": {"sample": sample}}}}
+    result = dagster.do("ats_verify", run_config=config, **how)
+    assert result.success
+    return result.get_asset_check_evaluations()
+
+
+def test_the_verification_names_a_row_that_was_changed(dagster: Daemon, place: Place):
+    shutil.copytree(FIXTURES, place.source, dirs_exist_ok=True)
+    place.load("OTC:2025-05-02", "OTC:2025-05-09")
+    (equal,) = verified(dagster, sample=1)
+    assert equal.passed
+    numbers = {name: each.value for name, each in equal.metadata.items() if name != "differences"}
+    assert (numbers["slices_verified"], numbers["slices_in_store"]) == (1, 2)
+    assert (numbers["slices_different"], numbers["tables_without_fingerprint"]) == (0, 0)
+
+    with write_transaction(place.store().engine, "a tamperer") as connection:
+        connection.exec_driver_sql(
+            "UPDATE symbol_summary_rows SET venue_count = 99 WHERE slice = 202505093 "
+            "AND symbol = (SELECT min(symbol) FROM symbol_summary_rows WHERE slice = 202505093)"
+        )
+    (found,) = verified(dagster, sample=0)
+    assert not found.passed
+    assert found.metadata["slices_different"].value == 1
+    (row,) = rows(found, "differences")
+    assert (row["table"], row["column"], row["stored"]) == ("symbol_summary", "venue_count", "99")
+    assert "changed after they were written" in row["cause"]
+
+
+def test_a_run_of_slices_does_not_pay_for_a_verification(dagster: Daemon):
+    assert verified(dagster, 1, tags={"dagster/partition": "OTC|2025-05-02"}) == []

@@ -1,0 +1,305 @@
+"""Computes a slice's tables again from the archive's bytes, in memory, and compares.
+
+`rebuild` replaces what differs, `verify` only tells. Nothing is written here.
+"""
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import lru_cache
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+
+from otc_assets.calculations import output_tables
+from otc_assets.domain.differences import Comparison, compare_rows
+from otc_assets.domain.revisions import Revision, newest
+from otc_assets.domain.tables import RAW, REJECTS, RUN, SLICE, ColumnType, Table
+from otc_assets.domain.weeks import WeekKey
+from otc_assets.operations.derive import lineage_of, reach_of
+from otc_assets.operations.frames import Knowledge, in_force
+from otc_assets.operations.grading import quality_then
+from otc_assets.operations.revise import merged
+from otc_assets.operations.snapshot import SNAPSHOT, snapshot_history
+from otc_assets.sources.archive import Archive
+from otc_assets.sources.errors import SourceError
+from otc_assets.sources.parse import REJECT_COLUMNS, ROW_COLUMNS, ParsedFile, parse
+from otc_assets.warehouse.bulk import as_stored
+from otc_assets.warehouse.cache import FrameCache
+from otc_assets.warehouse.reader import SliceReader, table_named
+
+NEW_YORK = ZoneInfo("America/New_York")
+SIDES = ("live", "rebuilt")
+NO_ROW = "no row"
+EXAMPLES = 3
+SHOWN = 20
+"""Rows of a table of which each difference is kept."""
+KEPT_TABLES = 64
+"""Tables of one revision that are remembered, for the same weeks."""
+KEPT_FILES = 24
+"""Parsed files that are remembered: of the weeks of a window, the corrections among them."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One value that differs; or, without a column, a row that only one side has."""
+
+    key: str
+    column: str
+    live: str
+    rebuilt: str
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How the rebuilt rows of one table of a slice differ from the live ones."""
+
+    table: str
+    only_live: int
+    """Rows that were not rebuilt."""
+    only_rebuilt: int
+    """Rows that the store lacks."""
+    changed: Mapping[str, int]
+    """In how many rows each column differs, for those that do."""
+    examples: tuple[str, ...]
+    """A few of them in words: key, column, both values."""
+    cells: tuple[Cell, ...]
+    """Every value that differs, of the `SHOWN` rows that differ most."""
+    total: int
+    """How many rows differ."""
+
+    def __str__(self) -> str:
+        """Return counts and examples as one line."""
+        counts = [f"{self.only_live} rows only live", f"{self.only_rebuilt} only rebuilt"]
+        counts += [f"{name} differs in {count}" for name, count in self.changed.items()]
+        return f"{self.table}: {', '.join(counts)}; for example {'; '.join(self.examples)}"
+
+    def counts(self) -> dict[str, Any]:
+        """Return what an event says of it."""
+        return {
+            "only_live": self.only_live,
+            "only_rebuilt": self.only_rebuilt,
+            "changed": dict(self.changed),
+        }
+
+
+class UnreadableError(Exception):
+    """The archive has not the bytes of a revision, or they cannot be parsed."""
+
+    def __init__(self, week: WeekKey, key: str, name: str, reason: str) -> None:
+        """Say what is wrong with the file ``name`` of ``week`` that is archived under ``key``."""
+        super().__init__(reason)
+        self.week = week
+        self.key = key
+        self.name = name
+
+
+class Contents:
+    """The contents of slices as the archive has them, parsed again."""
+
+    def __init__(self, archive: Archive) -> None:
+        """Read from ``archive``, and remember the newest files."""
+        self._archive = archive
+        self._parsed = lru_cache(KEPT_FILES)(self._parse)
+        self.computed: OrderedDict[tuple[str, WeekKey, Revision], pd.DataFrame] = OrderedDict()
+        """Tables of single revisions, which the windows of other weeks and other days share."""
+
+    def of(self, reader: SliceReader, week: WeekKey, number: int) -> ParsedFile:
+        """Return the content of a revision; of a merged one, with what it was merged into.
+
+        Raises:
+            UnreadableError: the archive has not the bytes, or they cannot be parsed.
+
+        """
+        record = reader.revision(week, number)
+        on = day_of_reading(record)
+        parsed = self._parsed(record["archive_key"], record["source_file"], week, on)
+        origin = reader.frame("raw", week, ["source_sha256"], source_revision=number)
+        if origin["source_sha256"].nunique() < 2:
+            return parsed
+        earlier = [r for r in reader.revisions([week])[week] if r.source_revision < number]
+        base = newest(earlier)
+        if base is None:
+            return parsed
+        before = self.of(reader, week, base.source_revision)
+        return merged(before.rows, base.content_sha256, parsed, record["source"])
+
+    def _parse(self, key: str, name: str, week: WeekKey, day: date) -> ParsedFile:
+        try:
+            return parse(name, self._archive.get(key), week, day, self._archive.dataset)
+        except SourceError as error:
+            raise UnreadableError(week, key, name, str(error)) from error
+
+
+def day_of_reading(record: Mapping[str, Any]) -> date:
+    """Return the day in New York on which the file of a revision was read."""
+    at: datetime = record["ingested_at"]
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(NEW_YORK).date()
+
+
+class ArchiveReader(SliceReader):
+    """Reads raw and rejects from the archive, and revisions from the store."""
+
+    def __init__(self, reader: SliceReader, contents: Contents) -> None:
+        """Read in the transaction of ``reader``."""
+        super().__init__(reader.connection, reader.dataset, FrameCache())
+        self._store = reader
+        self._contents = contents
+
+    @property
+    def computed(self) -> OrderedDict[tuple[str, WeekKey, Revision], pd.DataFrame]:
+        """Tables of single revisions that were computed from the archive's files already."""
+        return self._contents.computed
+
+    def frame(
+        self,
+        name: str,
+        week: WeekKey,
+        columns: Sequence[str] | None = None,
+        *,
+        fresh: bool = False,
+        **equal: Any,
+    ) -> pd.DataFrame:
+        """Return the rows of raw or rejects of one revision, as `SliceReader.frame` does."""
+        content = self._contents.of(self._store, week, equal["source_revision"])
+        return _rows(self._store, content, table_named(name))[list(columns or [])]
+
+
+class Afresh(Knowledge):
+    """The tables of a slice, none of them read: all are computed from raw."""
+
+    reader: ArchiveReader
+
+    def __init__(self, reader: ArchiveReader, week: WeekKey, as_of: date | None = None) -> None:
+        """Look at ``week`` as known on ``as_of`` (default: newest)."""
+        super().__init__(reader, week, as_of)
+        self._replaced = set(self.revisions)
+
+    def on(self, day: date) -> Knowledge:
+        """Return the same slice as it was known at the end of an earlier day."""
+        return Afresh(self.reader, self.week, day)
+
+    def compute(self, name: str, week: WeekKey | None = None) -> pd.DataFrame:
+        """Compute a table, with the values that it has when it is read from the store."""
+        week, kept = week or self.week, self.reader.computed
+        key = name, week, self.revisions[week]
+        if key in kept:
+            return kept[key]
+        rows = as_stored(self.reader.connection, table_named(name), super().compute(name, week))
+        if reach_of(name) == 0:
+            kept[key] = rows
+            if len(kept) > KEPT_TABLES:
+                kept.popitem(last=False)
+        return rows
+
+
+def _rows(reader: SliceReader, content: ParsedFile, table: Table) -> pd.DataFrame:
+    """Return the rows that a content gives in raw or rejects, as the store would have them."""
+    rows = content.rows[list(ROW_COLUMNS)] if table is RAW else content.rejects
+    ordered = rows.sort_values("line_number", ignore_index=True)
+    return as_stored(reader.connection, table, ordered)
+
+
+def compare_revision(
+    reader: SliceReader, week: WeekKey, content: ParsedFile, number: int
+) -> list[Difference]:
+    """Compare what a content gives with the rows that the store has of a revision."""
+    differences = []
+    for table, names in ((RAW, ROW_COLUMNS), (REJECTS, REJECT_COLUMNS)):
+        live = reader.frame(table.name, week, names, fresh=True, source_revision=number)
+        days = [name for name in names if table.column(name).type is ColumnType.DATE]
+        live = live.assign(**{name: live[name].map(str, na_action="ignore") for name in days})
+        columns = [name for name in names if name != "line_number"]
+        found = compare_rows(
+            table, live, _rows(reader, content, table), columns, key=["line_number"], sides=SIDES
+        )
+        differences += _differences(table, found)
+    record, intake = reader.revision(week, number), content.intake
+    said = {
+        "content_sha256": content.content_sha256,
+        "source_sha256": content.sha256,
+        "line_count": intake.line_count,
+        "row_count": intake.row_count,
+        "reject_count": intake.reject_count,
+        "repeat_count": intake.repeat_count,
+    }
+    wrong = {name: (record[name], value) for name, value in said.items() if record[name] != value}
+    if wrong:
+        where = f"source_revision {number}"
+        cells = [Cell(where, name, *map(_text, values)) for name, values in wrong.items()]
+        examples = [f"{cell.column}: live {cell.live}, rebuilt {cell.rebuilt}" for cell in cells]
+        changed = dict.fromkeys(wrong, 1)
+        differences.append(Difference("revisions", 0, 0, changed, tuple(examples), tuple(cells), 1))
+    return differences
+
+
+def derived_tables(known: Knowledge) -> dict[str, pd.DataFrame]:
+    """Compute every derived table, inputs first; of the snapshot its whole history."""
+    tables = {table.name: known[table.name] for table in output_tables() if table.name != SNAPSHOT}
+    known[SNAPSHOT] = known.compute(SNAPSHOT)
+    return {**tables, SNAPSHOT: snapshot_history(known.reader, known, quality_then(known))}
+
+
+def compare_derived(
+    known: Knowledge, name: str, live: pd.DataFrame, rows: pd.DataFrame
+) -> list[Difference]:
+    """Compare the rebuilt rows of a table with the live ones, except for who wrote them, when."""
+    table, live = table_named(name), in_force(name, live)
+    rows = rows.assign(**{c: v for c, v in lineage_of(known, name).items() if c not in rows})
+    flags = [column.name for column in table.columns if column.type is ColumnType.FLAG]
+    # A flag that is null reads as false from the store.
+    rows = rows.assign(**{flag: rows[flag].astype("boolean").fillna(False) for flag in flags})
+    ours = {column.name for column in (*SLICE, *RUN)} | {"computed_at"}
+    key = [column for column in table.key if column not in ours]
+    columns = [c.name for c in table.columns if c.name not in {*ours, *key}]
+    found = compare_rows(table, live, rows, columns, key=key, sides=SIDES)
+    return _differences(table, found)
+
+
+def _differences(table: Table, found: Comparison) -> list[Difference]:
+    if found.differences.empty:
+        return []
+    counts = found.columns[found.columns["different"] > 0]
+    changed = {str(c): int(n) for c, n in zip(counts["column"], counts["different"], strict=True)}
+    sides = found.differences["found_in"].value_counts()
+    only_live, only_rebuilt = (int(sides.get(side, 0)) for side in SIDES)
+    examples = tuple(
+        _example(row, changed) for _, row in found.differences.head(EXAMPLES).iterrows()
+    )
+    cells = tuple(
+        cell for _, row in found.differences.head(SHOWN).iterrows() for cell in _cells(row, changed)
+    )
+    total = len(found.differences)
+    return [Difference(table.name, only_live, only_rebuilt, changed, examples, cells, total)]
+
+
+def _example(row: "pd.Series[Any]", changed: Mapping[str, int]) -> str:
+    """Return one differing row in words: where it is, and both values of each column."""
+    cells = _cells(row, changed)
+    if row["found_in"] != "both":
+        return f"{cells[0].key}: only {row['found_in']}"
+    wrong = [f"{cell.column} live {cell.live}, rebuilt {cell.rebuilt}" for cell in cells]
+    return f"{cells[0].key}: {', '.join(wrong)}"
+
+
+def _cells(row: "pd.Series[Any]", changed: Mapping[str, int]) -> list[Cell]:
+    """Return where one differing row is, and both values of each column that differs."""
+    names = list(row.index)
+    where = [f"{name} {row[name]}" for name in names[: names.index("found_in")]]
+    if "symbol_live" in row:  # of raw, whose key is a line
+        symbol = row["symbol_rebuilt"] if pd.isna(row["symbol_live"]) else row["symbol_live"]
+        where.insert(0, f"symbol {symbol}")
+    key = ", ".join(where)
+    if row["found_in"] != "both":
+        return [Cell(key, "", *("row" if row["found_in"] == s else NO_ROW for s in SIDES))]
+    cells = [Cell(key, c, *(_text(row[f"{c}_{side}"]) for side in SIDES)) for c in changed]
+    # Where a float shows no difference, all that may differ is named.
+    return [cell for cell in cells if cell.live != cell.rebuilt] or cells
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bytes):
+        return value.hex()
+    return "null" if pd.isna(value) else str(value)
