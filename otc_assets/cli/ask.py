@@ -44,7 +44,7 @@ def as_of_day(
     dataset: str,
     as_json: bool,
 ) -> None:
-    r"""Print what was known at the end of DAY: a row per week, tier and symbol.
+    """Print what was known at the end of DAY: a row per week, tier and symbol.
 
     Exits with 1 if nothing was.
 
@@ -70,7 +70,7 @@ def symbol_history(
     dataset: str,
     as_json: bool,
 ) -> None:
-    r"""Print every revision of every week of SYMBOL, and what each changed.
+    """Print every revision of every week of SYMBOL, and what each changed.
 
     Exits with 1 if there is none.
 
@@ -104,7 +104,7 @@ def export(
     weeks: tuple[str, ...],
     dataset: str,
 ) -> None:
-    r"""Write a table, or the answer to a question, to FILE: Parquet, CSV or Arrow.
+    """Write a table, or the answer to a question, to FILE: Parquet, CSV or Arrow.
 
     FILE is a path, an address such as s3://bucket/key, or - for standard output. It is written
     whole or not at all. Quantities are in shares. A table of any size is written slice by slice.

@@ -13,7 +13,7 @@ COLOURS = {"well": "green", "look": "yellow", "fails": "red"}
 @json_option
 @click.pass_context
 def doctor(context: click.Context, as_json: bool) -> None:
-    r"""Look at settings, store, archive, source, versions, clock and disk.
+    """Look at settings, store, archive, source, versions, clock and disk.
 
     Writes nothing, and shows no secret. Exits with 1 if something would fail.
 

@@ -32,7 +32,7 @@ def explain(
     dataset: str,
     as_json: bool,
 ) -> None:
-    r"""Walk from the snapshot's row of SYMBOL in WEEK back to the lines of FINRA's file.
+    """Walk from the snapshot's row of SYMBOL in WEEK back to the lines of FINRA's file.
 
     Prints the row, the calculations that gave it with their versions and the revisions that they
     have read, the events that led to it, and the files with the symbol's lines in them, read back

@@ -9,7 +9,7 @@ from otc_assets.warehouse.engine import shown
 
 @click.command()
 def migrate() -> None:
-    r"""Bring the home that is set to this version, and say which it is.
+    """Bring the home that is set to this version, and say which it is.
 
     Moves what an earlier version kept in `.otc` to a home of its own, brings the tables of the
     store up to date, and marks archive and features as this store's. Creates no store. Safe to

@@ -28,7 +28,7 @@ day_option = click.option(
 @json_option
 @click.pass_context
 def status(context: click.Context, day: datetime | None, as_json: bool) -> None:
-    r"""Say how each tier of each dataset stands.
+    """Say how each tier of each dataset stands.
 
     Exits with 1 if a week is more than 3 days late, a file was refused, a slice is in dead_letters,
     or the quality of a slice is critical.
@@ -51,7 +51,7 @@ def status(context: click.Context, day: datetime | None, as_json: bool) -> None:
 @json_option
 @click.pass_context
 def list_gaps(context: click.Context, day: datetime | None, as_json: bool) -> None:
-    r"""List the weeks that FINRA has published by its calendar and that the store lacks.
+    """List the weeks that FINRA has published by its calendar and that the store lacks.
 
     Exits with 1 if there is one.
 

@@ -46,7 +46,7 @@ def verify(
     datasets: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    r"""Compute slices again from the archive, and list where the store differs.
+    """Compute slices again from the archive, and list where the store differs.
 
     Prints a row for each value that differs: table, key, column, what is stored, what is
     recomputed, and the likely cause. Writes nothing. Exits with 1 if anything differs, or there is

@@ -3,9 +3,11 @@
 import csv
 import io
 import json
+import re
 import shutil
 from pathlib import Path
 
+import click
 import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
@@ -27,7 +29,9 @@ def rows_of(text: str) -> list[dict[str, str]]:
 def test_every_command_shows_an_example_in_its_help(otc: Otc):
     assert "Commands:" in otc("--help").stdout
     for command in COMMANDS:
-        assert "Example" in (command.help or ""), command.name
+        help_text = command.get_help(click.Context(command, info_name=command.name))
+        assert re.search(r"^  Examples?:", help_text, re.MULTILINE), command.name
+        assert "\\b" not in help_text
 
 
 def test_status_has_a_row_for_each_tier_and_says_by_its_exit_code_that_weeks_lack(

@@ -80,8 +80,9 @@ class Story:
 
     def lose_what_is_derived(self) -> None:
         self.tamper(*(f"DELETE FROM {table}_rows" for table in DERIVED))
-        for path in (*self.folder.rglob("*.parquet"), self.page):
+        for path in self.folder.rglob("*.parquet"):
             path.write_bytes(b"lost")
+        self.page.unlink()
 
     def query(self, sql: str) -> pd.DataFrame:
         with self.station.warehouse.engine.connect() as connection:
@@ -122,7 +123,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     story.run("first")
     story.lose_what_is_derived()
     story.run("second")
-    story.page.write_bytes(b"lost")
+    story.page.unlink()
     assert story.station.run(["research_page"]).success
     story.tamper("UPDATE raw_rows SET venue_name = 'another'")
     story.run("raw alone", ["raw"])
