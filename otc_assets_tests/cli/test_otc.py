@@ -1,4 +1,4 @@
-"""The command `otc`, run as a process: what it prints, where, and with which exit code."""
+"""The command `otc`: what it prints, where, and with which exit code."""
 
 import csv
 import io
@@ -35,9 +35,9 @@ def test_every_command_shows_an_example_in_its_help(otc: Otc):
 
 
 def test_status_has_a_row_for_each_tier_and_says_by_its_exit_code_that_weeks_lack(
-    otc: Otc, filled_home: Path
+    otc_process: Otc, filled_home: Path
 ):
-    done = otc("status", "--day", ALL_PUBLIC, OTC_HOME=str(filled_home))
+    done = otc_process("status", "--day", ALL_PUBLIC, OTC_HOME=str(filled_home))
     rows = rows_of(done.stdout)
     assert [(row["dataset"], row["tier"]) for row in rows] == [
         (dataset, tier)
@@ -109,8 +109,10 @@ def test_a_table_is_exported_whole(
     assert list(tmp_path.glob(".*part")) == []
 
 
-def test_an_answer_is_exported_to_standard_output(otc: Otc, filled_home: Path):
-    done = otc("export", "-", "--format", "csv", "--history", "XGON", OTC_HOME=str(filled_home))
+def test_an_answer_is_exported_to_standard_output(otc_process: Otc, filled_home: Path):
+    done = otc_process(
+        "export", "-", "--format", "csv", "--history", "XGON", OTC_HOME=str(filled_home)
+    )
     assert {row["symbol"] for row in rows_of(done.stdout)} == {"XGON"}
 
 
@@ -149,10 +151,10 @@ def test_wrong_use_exits_with_2_and_says_what_is_allowed(
     ids=" ".join,
 )
 def test_without_a_store_nothing_is_created_and_the_place_is_named(
-    otc: Otc, tmp_path: Path, arguments: list[str]
+    otc_process: Otc, tmp_path: Path, arguments: list[str]
 ):
     home = tmp_path / "nowhere"
-    done = otc(*arguments, OTC_HOME=str(home))
+    done = otc_process(*arguments, OTC_HOME=str(home))
     assert done.returncode == 2
     assert f"there is no store: no file {home}/otc.db" in done.stderr
     assert "OTC_HOME" in done.stderr

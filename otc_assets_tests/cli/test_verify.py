@@ -1,4 +1,4 @@
-"""`otc verify` as a process: it writes nothing, and its exit code says whether all is equal."""
+"""`otc verify`: it writes nothing, and its exit code says whether all is equal."""
 
 import csv
 import hashlib
@@ -27,9 +27,9 @@ def home(filled_home: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(filled_home, tmp_path / "home"))
 
 
-def test_an_equal_store_exits_with_0_and_is_left_as_it_is(otc: Otc, home: Path):
+def test_an_equal_store_exits_with_0_and_is_left_as_it_is(otc_process: Otc, home: Path):
     before = files_of(home)
-    done = otc("verify", "--sample", "1", "--seed", "7", OTC_HOME=str(home))
+    done = otc_process("verify", "--sample", "1", "--seed", "7", OTC_HOME=str(home))
     assert done.returncode == 0, done.stderr
     assert "ats: 1 of 4 slices, drawn with --seed 7" in done.stderr
     assert "2 slices, 18 tables" in done.stderr

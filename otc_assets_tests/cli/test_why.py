@@ -1,4 +1,4 @@
-"""The command `otc why`, run as a process."""
+"""The command `otc why`."""
 
 import json
 import re
@@ -31,8 +31,8 @@ def test_why_walks_from_the_number_to_the_lines(otc: Otc, filled_home: Path):
     assert {"RAW_RECORDS_INGESTED", "CALCULATION_COMPLETED"} <= set(types)
 
 
-def test_why_as_json_is_for_scripts(otc: Otc, filled_home: Path):
-    done = otc("why", SYMBOL, WEEK, "--json", OTC_HOME=str(filled_home))
+def test_why_as_json_is_for_scripts(otc_process: Otc, filled_home: Path):
+    done = otc_process("why", SYMBOL, WEEK, "--json", OTC_HOME=str(filled_home))
     (found,) = json.loads(done.stdout)
     assert found["row"]["week_ending"] == WEEK
     assert found["contents"][-1]["lines"][0]["text"]
