@@ -18,7 +18,6 @@ from otc_assets.calculations import calculations_of
 from otc_assets.domain.calendar import NEW_YORK
 from otc_assets.domain.datasets import Dataset
 from otc_assets.domain.differences import compare_versions
-from otc_assets.domain.events import slice_of_id
 from otc_assets.domain.revisions import Action, IngestionResult
 from otc_assets.domain.shares import MILLIONTHS, format_shares, to_shares
 from otc_assets.domain.tables import EXACT, ColumnType, Table
@@ -94,10 +93,10 @@ def _events(outcome: SliceOutcome) -> dict[str, Any]:
         several = len(outcome.events) > 1
         shown[f"event of {version or status}" if several else "event"] = event.event_id
     if outcome.events and "symbol" in outcome.rows and len(outcome.rows):
-        dataset, week = slice_of_id(outcome.events[0].aggregate_id)
-        symbol = shlex.quote(str(outcome.rows["symbol"].iloc[0]))
+        symbol, week = shlex.quote(str(outcome.rows["symbol"].iloc[0])), outcome.week
+        dataset = outcome.events[0].aggregate_id.partition(" ")[0]
         command = f"otc why {symbol} {week.week_ending} --tier '{week.tier}'"
-        shown["why"] = f"{command} --dataset {dataset.name}"
+        shown["why"] = f"{command} --dataset {dataset}"
     return shown
 
 

@@ -15,7 +15,7 @@ from otc_assets.domain.datasets import ATS, DATASETS, NON_ATS
 from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.research import as_of, history, latest
-from otc_assets.research.knowledge import known_from
+from otc_assets.research.knowledge import UnknownSymbol, known_from
 from otc_assets.warehouse.store import Warehouse
 from otc_assets_tests.conftest import FIXTURES
 from otc_assets_tests.pipeline import run, weeks
@@ -161,12 +161,12 @@ def test_what_cannot_be_meant_is_refused(store: str, arguments: dict[str, Any], 
 
 
 def test_an_answer_may_be_empty_and_has_its_columns(store: str):
-    nothing = as_of("2025-05-30", symbols="NO.SUCH", database_url=store)
+    with pytest.warns(UnknownSymbol):
+        nothing = as_of("2025-05-30", symbols="NO.SUCH", database_url=store)
     assert nothing.empty
     pd.testing.assert_series_equal(nothing.dtypes, latest(database_url=store).dtypes)
     assert as_of("2025-06-01", database_url=store).empty
     assert as_of("2025-07-16", symbols=[], database_url=store).empty
-    assert as_of("2025-07-16", dataset="non_ats", database_url=store).empty
 
 
 def test_choices_narrow_the_answer(store: str):
