@@ -15,7 +15,12 @@ from otc_assets.settings import number_setting, setting
 from otc_assets.sources.archive import Archive
 from otc_assets.sources.files import FileSource
 from otc_assets.sources.finra import FinraSource
-from otc_assets.sources.finra_client import Credentials, FinraClient, finra_address
+from otc_assets.sources.finra_client import (
+    Credentials,
+    FinraClient,
+    finra_address,
+    finra_credentials,
+)
 from otc_assets.sources.outage import Outage
 from otc_assets.sources.source import Index, Source
 from otc_assets.warehouse.store import Warehouse
@@ -106,16 +111,9 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
         if kind == "finra":
             url = self.source_url or finra_address()
             rate = number_setting("OTC_REQUESTS_PER_SECOND")
-            client = _client(url, _credentials(), rate, is_poll=is_poll)
+            client = _client(url, finra_credentials(), rate, is_poll=is_poll)
             return FinraSource(client, self._outage)
         raise ValueError(f"OTC_SOURCE must be files or finra, and is {kind!r}")
-
-
-def _credentials() -> Credentials | None:
-    client_id, secret = setting("FINRA_CLIENT_ID"), setting("FINRA_CLIENT_SECRET")
-    if bool(client_id) != bool(secret):
-        raise ValueError("set both FINRA_CLIENT_ID and FINRA_CLIENT_SECRET, or neither")
-    return Credentials(client_id, secret) if client_id else None
 
 
 def reach() -> Reach:

@@ -18,7 +18,8 @@ from otc_assets.domain.datasets import ATS, DATASETS
 from otc_assets.operations.ownership import owner_of
 from otc_assets.settings import DEFAULTS, is_address, number_setting, setting
 from otc_assets.sources.files import FileSource
-from otc_assets.sources.finra_client import Credentials, FinraClient, finra_address
+from otc_assets.sources.finra_client import FinraClient, finra_address, finra_credentials
+from otc_assets.sources.places import is_local
 from otc_assets.warehouse.engine import StoreError, shown
 from otc_assets.warehouse.store import Store
 
@@ -121,8 +122,7 @@ def _folder(name: str) -> tuple[str, str]:
         return "fails", f"{root} is of the store {owner}: set {name}"
     if owner is None and root.exists() and any(root.iterdir()):
         return "look", f"{root} has files and nothing tells of which store: run `otc migrate`"
-    local = root.protocol in ("", "file")
-    if local and root.exists() and not os.access(root.path, os.W_OK):
+    if is_local(root) and root.exists() and not os.access(root.path, os.W_OK):
         return "fails", f"{root} cannot be written to"
     return "well", f"{root}{'' if owner else ' (nothing is there yet)'}"
 
@@ -134,8 +134,7 @@ def _source() -> tuple[str, str]:
         return "well", f"{setting('OTC_SOURCE_URL')}: files of {len(index.versions())} ATS slices"
     if kind != "finra":
         return "fails", f"OTC_SOURCE must be files or finra, and is {kind!r}"
-    login = Credentials(*(setting(name) for name in SECRETS)) if setting(SECRETS[0]) else None
-    client = FinraClient(finra_address(), login, attempts=1, timeout_seconds=20)
+    client = FinraClient(finra_address(), finra_credentials(), attempts=1, timeout_seconds=20)
     return "well", f"{finra_address()} lists {len(client.partitions()):,} partitions"
 
 

@@ -55,15 +55,12 @@ def move_old_parts() -> Iterator[str]:
     """Move what an earlier version kept in `.otc` to `.otc/home`, or `.otc/demo` if it is that."""
     folder = project() / ".otc"
     moving = folder / MOVING
-    if not old_parts() and not moving.exists():
+    if not old_parts():
         return
-    moving.mkdir(exist_ok=True)
+    moving.mkdir(exist_ok=True)  # or one that was killed goes on
     for part in PARTS_OF_OLD:
-        for name in (
-            f"{part}-wal",
-            f"{part}-shm",
-            part,
-        ):  # what SQLite has not yet taken over first
+        # First what SQLite has not yet taken into the file.
+        for name in (f"{part}-wal", f"{part}-shm", part):
             if (folder / name).exists():
                 (folder / name).rename(moving / name)
     target = _free(folder / ("demo" if _is_the_demos(moving / "otc.db") else "home"))

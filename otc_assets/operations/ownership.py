@@ -16,6 +16,7 @@ from upath import UPath
 from otc_assets.domain.datasets import DATASETS
 from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import WeekKey
+from otc_assets.sources.places import make_folder
 from otc_assets.warehouse.schema import sql_table
 from otc_assets.warehouse.store import Store
 
@@ -60,9 +61,9 @@ def check_archive(store: Store, root: UPath) -> None:
         OwnershipError: it is of another store.
 
     """
-    if owner_of(root) not in (None, store.store_id):
+    if (owner := owner_of(root)) not in (None, store.store_id):
         raise OwnershipError(
-            f"the archive {root} is of the store {owner_of(root)}, and this one is "
+            f"the archive {root} is of the store {owner}, and this one is "
             f"{store.store_id} ({store.address}): set OTC_ARCHIVE_URL or OTC_HOME to its own"
         )
 
@@ -117,8 +118,7 @@ def _is_marked(store: Store, root: UPath, setting: str) -> bool:
 
 
 def _mark(store: Store, root: UPath) -> None:
-    if root.protocol in ("", "file"):
-        root.mkdir(parents=True, exist_ok=True)
+    make_folder(root)
     (root / MARKER).write_text(f"{store.store_id}\n")
 
 

@@ -5,14 +5,11 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-import sqlalchemy as sa
-
 from otc_assets.domain.calendar import newest_due_week
 from otc_assets.domain.gaps import Gap, gaps, lag_days
 from otc_assets.domain.quality import Severity, SliceStatus
 from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import WeekKey
-from otc_assets.warehouse.reader import SliceReader
 from otc_assets.warehouse.store import Store
 
 
@@ -52,7 +49,7 @@ class TierStatus:
 def status_of(store: Store, today: date) -> list[TierStatus]:
     """Return how each tier of a dataset stands on a day."""
     with store.read() as reader:
-        slices = _manifest(reader)
+        slices = reader.manifests()
         dead = [week.tier for week in reader.dead_slices()]
     loaded = [week for week, row in slices.items() if row["source_revision"]]
     found, lags = gaps(store.dataset, loaded, today), lag_days(store.dataset, loaded, today)
@@ -89,8 +86,3 @@ def _tier(
         ),
         last_write=max((row["updated_at"] for row in rows.values()), default=None),
     )
-
-
-def _manifest(reader: SliceReader) -> dict[WeekKey, dict[str, Any]]:
-    rows = reader.connection.execute(sa.select(reader.sql_table("manifest"))).mappings()
-    return {WeekKey(Tier(row["tier"]), row["week_ending"]): dict(row) for row in rows}

@@ -1,9 +1,8 @@
-"""Says what is in the store: each slice, its grade, its rows, and one hash over all of it."""
+"""One hash over all that is in the store."""
 
 import hashlib
 from collections.abc import Iterable
 
-import pandas as pd
 import sqlalchemy as sa
 
 from otc_assets.calculations import output_tables
@@ -20,27 +19,6 @@ LINEAGE = {
 """Columns that say who wrote a row and when: all that a second run may change."""
 
 CONTENT_TABLES = (RAW, REVISIONS, REJECTS, *output_tables())
-
-
-def slices(reader: SliceReader) -> pd.DataFrame:
-    """Return one row per slice: status, grade, and the rows of each table."""
-    manifest = reader.sql_table("manifest")
-    rows = reader.connection.execute(
-        sa.select(manifest).order_by(manifest.c.tier, manifest.c.week_ending)
-    ).mappings()
-    return pd.DataFrame(
-        [
-            {
-                "tier": row["tier"],
-                "week_ending": row["week_ending"],
-                "status": row["status"],
-                "grade": row["quality_grade"],
-                "revision": row["source_revision"],
-                **row["row_counts"],
-            }
-            for row in rows
-        ]
-    )
 
 
 def fingerprint(reader: SliceReader) -> str:

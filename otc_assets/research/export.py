@@ -20,6 +20,7 @@ from upath import UPath
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.research.features import COLUMNS, REACH_WEEKS, VERSION, feature_history
 from otc_assets.research.knowledge import known_from
+from otc_assets.sources.places import is_local, make_folder
 from otc_assets.warehouse.reader import SliceReader
 from otc_assets.warehouse.store import Warehouse
 from otc_assets.warehouse.writer import RunIds, SliceWriter
@@ -130,10 +131,10 @@ def write_file(path: UPath, rows: pd.DataFrame) -> int:
     buffer = io.BytesIO()
     pq.write_table(table.replace_schema_metadata(schema().metadata), buffer, compression="zstd")
     data = buffer.getvalue()
-    if path.protocol not in ("", "file"):
+    if not is_local(path):
         path.write_bytes(data)  # object stores show an object only when it is whole
         return len(data)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     part = path.with_name(f".{FILE}.part")  # one name is enough: the slice is locked
     try:
         part.write_bytes(data)

@@ -24,6 +24,7 @@ from otc_assets.domain.weeks import WeekKey
 from otc_assets.research.arguments import Names, Weeks, fridays_of, tiers_of
 from otc_assets.research.export import ABOUT
 from otc_assets.research.knowledge import store_of
+from otc_assets.sources.places import is_local
 from otc_assets.warehouse.reader import table_named
 
 FORMATS = ("parquet", "csv", "arrow")
@@ -94,7 +95,7 @@ def write(file: str, kind: str, batches: Batches) -> int:
     if file == "-":
         return _write_to(sys.stdout.buffer, kind, batches)
     path = UPath(file)
-    if path.protocol not in ("", "file"):
+    if not is_local(path):
         buffer = io.BytesIO()  # an object is shown only when it is whole
         if rows := _write_to(buffer, kind, batches):
             path.write_bytes(buffer.getvalue())

@@ -130,7 +130,7 @@ def coverage(warehouse: Warehouse, today: date) -> pd.DataFrame:
     is none), by week and tier. Due are the weeks that `gaps` counts from: the first that is loaded.
     """
     with warehouse.read() as reader:
-        manifest, rejected = _manifest(reader), _too_many_rejects(reader)
+        manifest, rejected = reader.manifests(), _too_many_rejects(reader)
     loaded = [week for week, row in manifest.items() if row["source_revision"]]
     missing = [gap.week for gap in gaps(warehouse.dataset, loaded, today)]
     slices = sorted({*loaded, *missing}, key=lambda week: (week.week_ending, week.tier))
@@ -163,11 +163,6 @@ def state_of(row: dict[str, Any], *, has_many_rejects: bool) -> State:
     if has_many_rejects or any(table.name not in counts for table in output_tables()):
         return State.PARTIAL
     return State.CORRECTED if row["source_revision"] > 1 else State.COMPLETE
-
-
-def _manifest(reader: SliceReader) -> dict[WeekKey, dict[str, Any]]:
-    rows = reader.connection.execute(sa.select(reader.sql_table("manifest"))).mappings()
-    return {WeekKey(Tier(row["tier"]), row["week_ending"]): dict(row) for row in rows}
 
 
 def _too_many_rejects(reader: SliceReader) -> set[WeekKey]:

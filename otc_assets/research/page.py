@@ -23,6 +23,7 @@ from otc_assets.research.charts import (
     symbol_chart,
 )
 from otc_assets.research.facts import TOP, WEEKS_SHOWN, DatasetFacts, Facts, State, gather
+from otc_assets.sources.places import is_local, make_folder
 from otc_assets.warehouse.store import Warehouse
 
 TEMPLATE = "page.html.jinja"
@@ -110,10 +111,10 @@ def _template() -> jinja2.Template:
 
 def _write_whole(path: UPath, data: bytes) -> None:
     """Replace a file so that a reader never sees half of it."""
-    if path.protocol not in ("", "file"):  # object stores show an object only when it is whole
+    if not is_local(path):  # object stores show an object only when it is whole
         path.write_bytes(data)
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     part.write_bytes(data)
     part.replace(path)

@@ -18,6 +18,7 @@ from upath import UPath
 from otc_assets.domain.datasets import ATS, Dataset
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.sources.errors import ArchiveError
+from otc_assets.sources.places import is_local, make_folder
 
 REFUSED = "refused"
 """In place of the revision date, where a file could not be parsed."""
@@ -88,7 +89,7 @@ class Archive:
             source, target = self._path(received), self._path(key)
             whole = target.exists() and is_as_archived(target, target.read_bytes())
             if not whole:
-                _make_folder_of(target)
+                make_folder(target.parent)
                 _move(source, target)
             elif source.exists():
                 _remove(source)
@@ -117,7 +118,7 @@ class Archive:
         with _reaching(key):
             path = self._path(key)
             if not path.exists():
-                _make_folder_of(path)
+                make_folder(path.parent)
                 _write_whole(path, data)
         self.get(key)
         return key
@@ -155,18 +156,9 @@ def _reaching(key: str) -> Iterator[None]:
         raise ArchiveError(key, reason) from error
 
 
-def _is_local(path: UPath) -> bool:
-    return path.protocol in ("", "file")
-
-
-def _make_folder_of(path: UPath) -> None:
-    if _is_local(path):  # object stores have no folders
-        path.parent.mkdir(parents=True, exist_ok=True)
-
-
 def _write_whole(path: UPath, data: bytes) -> None:
     """Write a file so that a reader, or a restart after a kill, never sees half of it."""
-    if not _is_local(path):  # object stores show an object only when it is whole
+    if not is_local(path):  # object stores show an object only when it is whole
         path.write_bytes(data)
         return
     part = path.with_name(f".{os.getpid()}.part")
@@ -176,7 +168,7 @@ def _write_whole(path: UPath, data: bytes) -> None:
 
 def _move(source: UPath, target: UPath) -> None:
     """Move one file. In an object store fsspec's own would read ``[1]`` in a name as a pattern."""
-    if _is_local(source):
+    if is_local(source):
         source.fs.mv(source.path, target.path)
         return
     source.fs.cp_file(source.path, target.path)

@@ -19,6 +19,7 @@ import httpx
 from pyrate_limiter import Limiter, limiter_factory
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential_jitter
 
+from otc_assets.settings import setting
 from otc_assets.sources.dialects import record_texts
 from otc_assets.sources.errors import OutageError, SourceError
 
@@ -91,6 +92,19 @@ class Page:
 
     records: list[str]
     total: int
+
+
+def finra_credentials() -> Credentials | None:
+    """Return the credentials that are set, None where there are none: anonymous.
+
+    Raises:
+        ValueError: one of the two settings lacks.
+
+    """
+    client_id, secret = setting("FINRA_CLIENT_ID"), setting("FINRA_CLIENT_SECRET")
+    if bool(client_id) != bool(secret):
+        raise ValueError("set both FINRA_CLIENT_ID and FINRA_CLIENT_SECRET, or neither")
+    return Credentials(client_id, secret) if client_id else None
 
 
 class FinraClient:

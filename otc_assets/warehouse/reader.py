@@ -157,6 +157,11 @@ class SliceReader:
         """Return the manifest row of a slice, None before its first write."""
         return next(iter(self.records("manifest", week)), None)
 
+    def manifests(self) -> dict[WeekKey, dict[str, Any]]:
+        """Return the manifest row of every slice that the store knows of."""
+        rows = self.connection.execute(sa.select(self.sql_table("manifest"))).mappings()
+        return {WeekKey(Tier(row["tier"]), row["week_ending"]): dict(row) for row in rows}
+
     def revisions(self, weeks: Sequence[WeekKey]) -> dict[WeekKey, list[Revision]]:
         """Return every revision of each of some slices of one tier."""
         target = self.sql_table("revisions")
