@@ -16,7 +16,7 @@ from upath import UPath
 from otc_assets.domain.datasets import DATASETS
 from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import WeekKey
-from otc_assets.sources.places import make_folder
+from otc_assets.sources.places import make_folder, write_whole
 from otc_assets.warehouse.schema import sql_table
 from otc_assets.warehouse.store import Store
 
@@ -48,7 +48,9 @@ def claim_archive(store: Store, root: UPath) -> None:
         return
     keys = list(islice(archive_keys(store), LOOKED_AT))
     is_known = any((root / key).exists() for key in keys)
-    if not is_known and (keys or _has_files(root)):
+    is_foreign = not is_known and (keys or _has_files(root))
+    # Another process of this store may have made it this store's in the meantime.
+    if is_foreign and not _is_marked(store, root, "OTC_ARCHIVE_URL"):
         lacks = "has none of the files that this store has read"
         raise _nobodys(store, root, lacks if keys else UNKNOWN, "OTC_ARCHIVE_URL")
     _mark(store, root)
@@ -79,7 +81,8 @@ def claim_features(store: Store, root: UPath) -> None:
     """
     if _is_marked(store, root, "OTC_FEATURES_URL"):
         return
-    if _has_files(root) and not _knows_features(store, root):
+    is_foreign = _has_files(root) and not _knows_features(store, root)
+    if is_foreign and not _is_marked(store, root, "OTC_FEATURES_URL"):
         raise _nobodys(store, root, UNKNOWN, "OTC_FEATURES_URL")
     _mark(store, root)
 
@@ -107,7 +110,8 @@ def owner_of(root: UPath) -> str | None:
     """Return the id of the store that a folder is of, None if nothing tells."""
     marker = root / MARKER
     root.fs.invalidate_cache()
-    return marker.read_text().strip() if marker.exists() else None
+    # An empty one was left by an earlier version that was killed while it wrote it.
+    return (marker.read_text().strip() or None) if marker.exists() else None
 
 
 def _is_marked(store: Store, root: UPath, setting: str) -> bool:
@@ -119,7 +123,7 @@ def _is_marked(store: Store, root: UPath, setting: str) -> bool:
 
 def _mark(store: Store, root: UPath) -> None:
     make_folder(root)
-    (root / MARKER).write_text(f"{store.store_id}\n")
+    write_whole(root / MARKER, f"{store.store_id}\n".encode())
 
 
 def _nobodys(store: Store, root: UPath, has: str, setting: str) -> OwnershipError:
@@ -140,7 +144,9 @@ def _another(store: Store, place: str, owner: str, setting: str) -> OwnershipErr
 
 
 def _has_files(root: UPath) -> bool:
-    return root.is_dir() and any(path.is_file() for path in root.rglob("*"))
+    """Tell whether a folder has files, other than a marker or what a kill has left of one."""
+    files = (path for path in root.rglob("*") if not path.name.startswith("."))
+    return root.is_dir() and any(path.is_file() for path in files)
 
 
 def _knows_features(store: Store, root: UPath) -> bool:

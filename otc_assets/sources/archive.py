@@ -6,7 +6,6 @@ the archive, `raw` is rebuilt from it alone.
 """
 
 import hashlib
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,7 +17,7 @@ from upath import UPath
 from otc_assets.domain.datasets import ATS, Dataset
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.sources.errors import ArchiveError
-from otc_assets.sources.places import is_local, make_folder
+from otc_assets.sources.places import is_local, make_folder, write_whole
 
 REFUSED = "refused"
 """In place of the revision date, where a file could not be parsed."""
@@ -62,7 +61,12 @@ class Archive:
             ArchiveError: they could not be written, or do not read back as they were.
 
         """
-        return self._put(self._key(week, REFUSED, name, data), data)
+        key = self._key(week, REFUSED, name, data)
+        try:
+            return self._put(key, data)
+        except ArchiveError:
+            # Another process has just moved the same bytes from here to their place.
+            return self._put(key, data)
 
     def accepted_on(self, week: WeekKey, data: bytes) -> date | None:
         """Return the first day under which these bytes were accepted, None if they never were.
@@ -119,7 +123,7 @@ class Archive:
             path = self._path(key)
             if not path.exists():
                 make_folder(path.parent)
-                _write_whole(path, data)
+                write_whole(path, data)
         self.get(key)
         return key
 
@@ -154,16 +158,6 @@ def _reaching(key: str) -> Iterator[None]:
     except Exception as error:
         reason = f"the archive (OTC_ARCHIVE_URL) fails: {type(error).__name__}: {error}"
         raise ArchiveError(key, reason) from error
-
-
-def _write_whole(path: UPath, data: bytes) -> None:
-    """Write a file so that a reader, or a restart after a kill, never sees half of it."""
-    if not is_local(path):  # object stores show an object only when it is whole
-        path.write_bytes(data)
-        return
-    part = path.with_name(f".{os.getpid()}.part")
-    part.write_bytes(data)
-    part.rename(path)
 
 
 def _move(source: UPath, target: UPath) -> None:

@@ -2,7 +2,7 @@
 
 import hashlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -13,7 +13,7 @@ from otc_assets import settings
 from otc_assets.assets.platform import Platform
 from otc_assets.domain.datasets import ATS, DATASETS, NON_ATS
 from otc_assets.domain.tiers import Tier
-from otc_assets.operations import homes
+from otc_assets.operations import homes, ownership
 from otc_assets.operations.homes import bring_up
 from otc_assets.operations.ownership import (
     MARKER,
@@ -32,6 +32,7 @@ from otc_assets_tests.conftest import FIXTURES
 
 WEEKS = pipeline.weeks([Tier.NMS_TIER_1], "2025-05-16", "2025-05-23")
 TODAY = pipeline.TODAY
+Claim = Callable[[Warehouse, UPath], None]
 
 
 def fill(home: Path, source: Path = FIXTURES) -> Warehouse:
@@ -184,6 +185,31 @@ class TestAnotherStore:
                 claim(mine, root)
             (root / MARKER).write_text(mine.store_id)  # as the message says
             claim(mine, root)
+
+    @pytest.mark.parametrize("claim", [claim_archive, claim_features])
+    def test_what_another_process_of_the_same_store_takes_first_is_taken(
+        self, mine: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, claim: Claim
+    ):
+        root, look = UPath(tmp_path / "new"), ownership._has_files
+
+        def taken_and_filled_before_the_look(root: UPath) -> bool:
+            monkeypatch.setattr(ownership, "_has_files", look)
+            claim(mine, root)
+            (root / "a file").write_text("of the other process")
+            return look(root)
+
+        monkeypatch.setattr(ownership, "_has_files", taken_and_filled_before_the_look)
+        claim(mine, root)
+        assert owner_of(root) == mine.store_id
+
+    @pytest.mark.parametrize("left", [MARKER, ".17.part"])
+    def test_what_a_kill_has_left_of_a_marker_is_nobodys(
+        self, mine: Warehouse, tmp_path: Path, left: str
+    ):
+        (root := UPath(tmp_path / "new")).mkdir()
+        (root / left).write_text("")
+        claim_archive(mine, root)
+        assert owner_of(root) == mine.store_id
 
     def test_an_archive_that_lacks_all_that_was_read_is_not_taken(
         self, filled: Path, tmp_path: Path

@@ -181,6 +181,20 @@ def test_an_interrupted_acceptance_keeps_what_was_received_and_can_be_done_again
     assert local.get(local.accept(received, WEEK, DAY)) == DATA
 
 
+def test_bytes_that_another_process_moves_to_their_place_meanwhile_are_received(local, monkeypatch):
+    other, first = Archive(str(local.root)), local.receive(WEEK, NAMED, DATA)
+    look = local.get
+
+    def moved_before_the_look(key):
+        monkeypatch.setattr(local, "get", look)
+        other.accept(first, WEEK, DAY)
+        return look(key)
+
+    monkeypatch.setattr(local, "get", moved_before_the_look)
+    assert local.get(local.accept(local.receive(WEEK, NAMED, DATA), WEEK, DAY)) == DATA
+    assert keys(local) == [f"otc/2025-11-14/2025-12-15/{SHA}/{NAMED}"]
+
+
 @pytest.mark.parametrize("damage", [b"", DATA[:-1]])
 def test_received_bytes_are_not_given_up_for_damaged_ones(archive, damage):
     key = archive.accept(archive.receive(WEEK, NAMED, DATA), WEEK, DAY)
