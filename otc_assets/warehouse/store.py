@@ -78,15 +78,27 @@ class Store:
             return str(connection.execute(sa.select(STORE.c.store_id)).scalar_one())
 
     @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Let the error of a connection name the store: the driver's says that it was closed."""
+        try:
+            yield
+        except sa.exc.OperationalError as error:
+            reason = str(error.orig).strip().splitlines()[0]
+            raise StoreError(
+                f"the store {self.address} failed: {reason}. Each slice is in it as it was before, "
+                "or as it was to be: run the same again when that is over"
+            ) from error
+
+    @contextmanager
     def read(self) -> Iterator[SliceReader]:
         """Open a transaction that only reads."""
-        with self.engine.connect() as connection, connection.begin():
+        with self._named(), self.engine.connect() as connection, connection.begin():
             yield SliceReader(connection, self.dataset, self._cache, self.recall)
 
     @contextmanager
     def read_as_of_now(self) -> Iterator[SliceReader]:
         """Open one that sees the store as it is now, whatever is written in the meantime."""
-        with self.engine.connect() as connection:
+        with self._named(), self.engine.connect() as connection:
             if connection.dialect.name == "postgresql":  # as SQLite does by itself
                 connection.execution_options(isolation_level="REPEATABLE READ")
             with connection.begin():
@@ -103,9 +115,15 @@ class Warehouse(Store):
 
     @cached_property
     def engine(self) -> sa.Engine:
-        """The engine of a database that has the schema of this version."""
+        """The engine of a database that has the schema of this version.
+
+        Raises:
+            StoreError: it does not answer.
+
+        """
         engine = create_engine(self.url)
-        migrate(engine, self.dataset)
+        with self._named():
+            migrate(engine, self.dataset)
         return engine
 
     @contextmanager
@@ -113,14 +131,23 @@ class Warehouse(Store):
         """Open the one transaction in which a slice changes, under the slice's lock.
 
         All of it is kept, or, after an error or a kill, none of it.
+
+        Raises:
+            StoreError: the connection was lost; if that was while all was being committed, nobody
+                can tell which of both it is, and to do it again is right either way.
+
         """
-        engine, year = self.engine, week.week_ending.year
-        if engine.dialect.name == "postgresql" and year not in self._years:
-            ensure_partitions(engine, self.dataset, year)
+        engine, name = self.engine, self.dataset.table_name(str(week))
+        with self._named():
+            self._ensure_partitions(week.week_ending.year)
+            with write_transaction(engine, name) as connection:
+                writer = SliceWriter(
+                    connection, self.dataset, self._cache, self.recall, week, Batch(run)
+                )
+                yield writer
+                writer.close()
+
+    def _ensure_partitions(self, year: int) -> None:
+        if self.engine.dialect.name == "postgresql" and year not in self._years:
+            ensure_partitions(self.engine, self.dataset, year)
             self._years.add(year)
-        with write_transaction(engine, self.dataset.table_name(str(week))) as connection:
-            writer = SliceWriter(
-                connection, self.dataset, self._cache, self.recall, week, Batch(run)
-            )
-            yield writer
-            writer.close()

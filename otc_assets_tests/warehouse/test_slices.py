@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from otc_assets.domain.shares import MILLIONTHS
 from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import WeekKey, week_ending_of
+from otc_assets.warehouse.engine import StoreError
 from otc_assets.warehouse.store import Warehouse
 from otc_assets.warehouse.writer import RunIds
 
@@ -154,6 +155,26 @@ def test_a_full_disk_is_an_error_and_loses_nothing(sqlite_warehouse: Warehouse):
         write(sqlite_warehouse, rows(*range(50_000)))
     sa.event.remove(sqlite_warehouse.engine, "begin", limit_size)
     assert read(sqlite_warehouse)["share_volume"].tolist() == [1, 2]
+
+
+def test_a_lost_connection_is_an_error_that_names_the_store_and_no_password(postgres_url: str):
+    url = sa.make_url(postgres_url).set(password="s3sam3").render_as_string(hide_password=False)
+    store = Warehouse(url)
+    write(store, rows(1, 2))
+
+    def lose_it_half_way() -> None:
+        with store.write(WEEK, RUN) as writer:
+            writer.replace("venue_volume", rows(9), LINEAGE)
+            own = writer.connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
+            with sa.create_engine(url).connect() as other:
+                other.exec_driver_sql(f"SELECT pg_terminate_backend({own})")
+            writer.replace("venue_volume", rows(10), LINEAGE)
+
+    with pytest.raises(StoreError, match=r"postgres:\*\*\*@.*run the same again") as error:
+        lose_it_half_way()
+    assert "s3sam3" not in str(error.value)
+    assert read(store)["share_volume"].tolist() == [1, 2]
+    store.engine.dispose()
 
 
 def test_other_slices_are_not_touched(warehouse: Warehouse):
