@@ -1,5 +1,14 @@
 """Every experiment, in the order in which they are listed."""
 
 from chaos.experiment import Experiment
+from chaos.kills import KILLS
+from chaos.postgres import POSTGRES
+from chaos.proxy import PROXY
+from chaos.writers import WRITERS
 
-EXPERIMENTS: tuple[Experiment, ...] = ()
+EXPERIMENTS: tuple[Experiment, ...] = (
+    KILLS,
+    WRITERS,
+    POSTGRES,
+    PROXY,
+)

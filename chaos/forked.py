@@ -1,0 +1,53 @@
+"""Work in processes of its own, each forked from one that has imported everything.
+
+A process that is started anew spends seconds on imports, into which most kills would fall.
+"""
+
+import multiprocessing
+import multiprocessing.util
+import os
+import sys
+from collections.abc import Callable, Mapping
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+multiprocessing.util.get_temp_dir()  # now: it must outlast an experiment's own TMPDIR
+_FORKS = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload(
+    [
+        "dagster._cli",
+        "otc_assets.definitions",
+        "otc_assets.automation.storage",
+        "otc_assets_tests.pipeline",
+        "alembic.runtime.environment",
+    ]
+)
+
+
+def start(
+    work: Callable[..., Any], *arguments: Any, log: Path, environment: Mapping[str, str]
+) -> BaseProcess:
+    """Start ``work(*arguments)``; what it prints is appended to ``log``."""
+    process = _FORKS.Process(target=_child, args=(work, arguments, log, dict(environment)))
+    process.start()
+    return process
+
+
+def dagster(*arguments: str) -> None:
+    """Be the command ``dagster``, until it ends the process with its exit status."""
+    from dagster._cli import main  # noqa: PLC0415 - only the forked process needs it
+
+    sys.argv = ["dagster", *arguments]
+    main()
+
+
+def _child(
+    work: Callable[..., Any], arguments: tuple[Any, ...], log: Path, environment: dict[str, str]
+) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
+    with log.open("ab") as output:
+        for descriptor in (1, 2):
+            os.dup2(output.fileno(), descriptor)
+    work(*arguments)
