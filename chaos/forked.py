@@ -3,9 +3,11 @@
 A process that is started anew spends seconds on imports, into which most kills would fall.
 """
 
+import faulthandler
 import multiprocessing
 import multiprocessing.util
 import os
+import signal
 import sys
 from collections.abc import Callable, Mapping
 from multiprocessing.process import BaseProcess
@@ -34,6 +36,18 @@ def start(
     return process
 
 
+def still_works(process: BaseProcess, seconds: float) -> bool:
+    """Wait for a process; one that does not end prints where it is, and is killed."""
+    process.join(seconds)
+    if not process.is_alive() or process.pid is None:
+        return False
+    os.kill(process.pid, signal.SIGUSR1)
+    process.join(1)  # it prints now
+    process.kill()
+    process.join()
+    return True
+
+
 def dagster(*arguments: str) -> None:
     """Be the command ``dagster``, until it ends the process with its exit status."""
     from dagster._cli import main  # noqa: PLC0415 - only the forked process needs it
@@ -50,4 +64,5 @@ def _child(
     with log.open("ab") as output:
         for descriptor in (1, 2):
             os.dup2(output.fileno(), descriptor)
+    faulthandler.register(signal.SIGUSR1, all_threads=True)
     work(*arguments)

@@ -11,6 +11,7 @@ from pathlib import Path
 from random import Random
 
 from chaos.experiment import Counts, Experiment, Round
+from chaos.forked import still_works
 from chaos.homes import Home, home_on
 from chaos.kills import Quiet, home_is_sound
 from chaos.server import PASSWORD, Server, server
@@ -47,9 +48,7 @@ class Outages:
             self.server.stop()
             time.sleep(random.uniform(0, MOST_SECONDS_DOWN))
             self.server.start()
-            process.join(TIMEOUT_SECONDS)
-            waits = process.is_alive()
-            process.kill()
+            waits = still_works(process, TIMEOUT_SECONDS)
             assert not waits, f"it still waits after {TIMEOUT_SECONDS} s: {home.tail()}"
             counts["stops during a run" if was_running else "stops after it"] += 1
             counts["of them under Dagster's storage too"] += is_shared

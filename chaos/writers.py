@@ -18,7 +18,7 @@ from upath import UPath
 
 from chaos import claims
 from chaos.experiment import Counts, Experiment, Round
-from chaos.forked import start
+from chaos.forked import start, still_works
 from chaos.homes import FIXTURES
 from chaos.server import MIGRATED, Server, server
 from otc_assets.domain.tiers import Tier
@@ -148,10 +148,8 @@ class Writers:
             arguments = url, str(source), str(folder / "archive"), slices
             processes.append(start(write, *arguments, log=log, environment=environment))
         for process in processes:
-            process.join(TIMEOUT_SECONDS)
-            waits = process.is_alive()
-            process.kill()
-            assert not waits, f"still writing after {TIMEOUT_SECONDS} s"
+            waits = still_works(process, TIMEOUT_SECONDS)
+            assert not waits, f"still writing after {TIMEOUT_SECONDS} s: {log.read_text()[-3000:]}"
         failed = [str(process.exitcode) for process in processes if process.exitcode]
         claims.nothing_differs(failed, f"exit status, log {log.read_text()[-3000:]}")
 
