@@ -1,6 +1,7 @@
 """Every experiment, in the order in which they are listed."""
 
 from chaos.experiment import Experiment
+from chaos.histories import HISTORIES
 from chaos.kills import KILLS
 from chaos.postgres import POSTGRES
 from chaos.proxy import PROXY
@@ -11,4 +12,5 @@ EXPERIMENTS: tuple[Experiment, ...] = (
     WRITERS,
     POSTGRES,
     PROXY,
+    HISTORIES,
 )
