@@ -7,17 +7,21 @@ import sqlite3
 import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 from hypothesis import settings
 
-from otc_assets.domain.datasets import DATASETS
+from otc_assets.domain.datasets import ATS, DATASETS, Dataset
 from otc_assets.domain.tiers import Tier
 from otc_assets.settings import DEFAULTS
+from otc_assets.warehouse import store
+from otc_assets.warehouse.migrate import migrate
 from otc_assets.warehouse.store import Warehouse
 
 settings.register_profile("suite", deadline=None)
@@ -102,6 +106,50 @@ def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _new_files_begin_migrated(migrated_file: Path) -> Iterator[None]:
+    """Let a new SQLite store begin as a copy, with an id of its own."""
+
+    def begin(engine: sa.Engine, dataset: Dataset = ATS) -> None:
+        path = Path(engine.url.database or "")
+        if engine.dialect.name == "sqlite" and not path.exists():
+            shutil.copy(migrated_file, path)
+            with closing(sqlite3.connect(path)) as connection, connection:
+                connection.execute("UPDATE store SET store_id = ?", [str(uuid.uuid4())])
+        migrate(engine, dataset)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store, "migrate", begin)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _unless_they_are_to_be_empty(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if request.node.get_closest_marker("unmigrated"):
+        monkeypatch.setattr(store, "migrate", migrate)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _dagsters_migrations_are_read_once() -> Iterator[None]:
+    """Spare each instance of Dagster to read its migrations again, several times."""
+    read = ScriptDirectory.from_config
+    kept: dict[str, ScriptDirectory] = {}
+
+    def scripts(config: Config) -> ScriptDirectory:
+        location = str(config.get_main_option("script_location"))
+        if not location.startswith("dagster"):
+            return read(config)
+        if location not in kept:
+            kept[location] = read(config)
+        return kept[location]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ScriptDirectory, "from_config", scripts)
+        yield
+
+
 @pytest.fixture(scope="session")
 def migrated_database(postgres_server: str) -> Iterator[str]:
     """The name of a PostgreSQL database whose migrations have run."""
@@ -118,10 +166,10 @@ def filled_home(tmp_path_factory: pytest.TempPathFactory, migrated_file: Path) -
     folder = tmp_path_factory.mktemp("filled")
     shutil.copy(migrated_file, folder / "otc.db")
     for dataset in DATASETS:
-        store = Warehouse(f"sqlite:///{folder / 'otc.db'}", dataset)
+        warehouse = Warehouse(f"sqlite:///{folder / 'otc.db'}", dataset)
         slices = pipeline.weeks([Tier.NMS_TIER_1, Tier.OTC], "2025-05-16", "2025-05-23")
-        pipeline.run(store, FIXTURES, folder / "archive", slices)
-        store.engine.dispose()
+        pipeline.run(warehouse, FIXTURES, folder / "archive", slices)
+        warehouse.engine.dispose()
     return folder
 
 
@@ -153,17 +201,17 @@ def database_url(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def warehouse(database_url: str) -> Iterator[Warehouse]:
     """An empty store, once on each database."""
-    store = Warehouse(database_url)
-    yield store
-    store.engine.dispose()
+    opened = Warehouse(database_url)
+    yield opened
+    opened.engine.dispose()
 
 
 @pytest.fixture
 def sqlite_warehouse(sqlite_url: str) -> Iterator[Warehouse]:
     """An empty store on SQLite, where the database makes no difference."""
-    store = Warehouse(sqlite_url)
-    yield store
-    store.engine.dispose()
+    opened = Warehouse(sqlite_url)
+    yield opened
+    opened.engine.dispose()
 
 
 @pytest.fixture(scope="session")

@@ -96,7 +96,7 @@ def schema_of(engine: sa.Engine, dataset: Dataset) -> Schema:
 
 @cache
 def _revisions(folder: str) -> tuple[str | None, frozenset[str]]:
-    """The newest migration, and all of them: read once, as they stay while a process runs."""
+    """Return the newest migration, and all of them; they stay the same while a process runs."""
     config = alembic_config()
     config.set_main_option("script_location", folder)
     scripts = ScriptDirectory.from_config(config)
