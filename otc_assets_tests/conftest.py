@@ -1,12 +1,13 @@
 """Stores for the tests: SQLite files, and databases on a real PostgreSQL server."""
 
+import fcntl
 import gc
 import os
 import shutil
 import sqlite3
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -98,12 +99,29 @@ def database(server: str, template: str = "template1") -> Iterator[str]:
     _do(server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """Return a folder that one worker has filled for all of them; nobody may change it."""
+    root = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+    folder, made = root / name, root / f"{name}.made"
+    with (root / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            folder.mkdir()
+            make(folder)
+            made.touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A SQLite file whose migrations have run: to copy it takes a tenth of the time."""
-    path = tmp_path_factory.mktemp("migrated") / "otc.db"
-    Warehouse(f"sqlite:///{path}").engine.dispose()
-    return path
+
+    def make(folder: Path) -> None:
+        Warehouse(f"sqlite:///{folder / 'otc.db'}").engine.dispose()
+
+    return made_once(tmp_path_factory, "migrated", make) / "otc.db"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -159,18 +177,19 @@ def migrated_database(postgres_server: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def filled_home(tmp_path_factory: pytest.TempPathFactory, migrated_file: Path) -> Path:
+def filled_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two weeks of two tiers of both datasets, one of them corrected; nobody may change it."""
+    return made_once(tmp_path_factory, "filled", _fill)
+
+
+def _fill(folder: Path) -> None:
     from otc_assets_tests import pipeline
 
-    folder = tmp_path_factory.mktemp("filled")
-    shutil.copy(migrated_file, folder / "otc.db")
     for dataset in DATASETS:
         warehouse = Warehouse(f"sqlite:///{folder / 'otc.db'}", dataset)
         slices = pipeline.weeks([Tier.NMS_TIER_1, Tier.OTC], "2025-05-16", "2025-05-23")
         pipeline.run(warehouse, FIXTURES, folder / "archive", slices)
         warehouse.engine.dispose()
-    return folder
 
 
 @pytest.fixture
