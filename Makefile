@@ -18,7 +18,7 @@ DEMO_SETTINGS := OTC_HOME=$(CURDIR)/$(DEMO_HOME) DAGSTER_HOME=$(CURDIR) DAGSTER_
 # The day on which FINRA had published all fixture weeks, and no more.
 DEMO_DAY := 2025-08-05
 
-.PHONY: demo demo-ui ui test test-python test-feast test-wheel lint check format bench bench-full docs fixtures migration clean
+.PHONY: demo demo-ui ui test test-python test-feast test-wheel chaos chaos-short lint check format bench bench-full docs fixtures migration clean
 
 demo: .venv/installed ## every asset over the fixture weeks, from the command line
 	@$(DEMO_SETTINGS) $(BIN)/otc migrate
@@ -66,6 +66,12 @@ bench: .venv/installed ## speed beside a baseline, in a home of its own: a few m
 
 bench-full: .venv/installed ## the same over a year and over all history: about an hour
 	$(BIN)/python -m benchmarks --full
+
+chaos: .venv/installed ## faults by the hundred, for hours: make chaos SEED=7 MINUTES=60
+	$(BIN)/python -m chaos $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES))
+
+chaos-short: .venv/installed ## the same in a few minutes
+	$(BIN)/python -m chaos --short $(if $(SEED),--seed $(SEED))
 
 docs: .venv/installed ## write the generated pages anew
 	$(BIN)/python -m otc_assets.operations.document

@@ -11,6 +11,8 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parent
 HOME = "{home}"
 """What stands for the home in a default."""
+FOREVER = "forever"
+"""In place of a number of weeks."""
 
 DEFAULTS = {
     "OTC_HOME": ".otc/home",
@@ -26,6 +28,8 @@ DEFAULTS = {
     "OTC_REQUESTS_PER_SECOND": "10",
     "OTC_FOLLOW_WEEKS": "13",
     "OTC_REREAD_WEEKS": "26",
+    "OTC_RETAIN_RAW_WEEKS": "104",
+    "OTC_RETAIN_VENUE_VOLUME_WEEKS": "260",
 }
 """Each variable and its default; the README explains them."""
 
@@ -94,6 +98,21 @@ def setting(name: str) -> str:
             f"OTC_HOME is {home()}, where no database file can be: set {name} to {needed}"
         )
     return default.replace(HOME, home())
+
+
+def weeks_setting(name: str) -> int | None:
+    """Return a setting that is a number of weeks, None if it is ``forever``.
+
+    Raises:
+        ValueError: it is neither; the message names the variable.
+
+    """
+    text = setting(name)
+    if text == FOREVER:
+        return None
+    if not text.isdecimal() or int(text) == 0:
+        raise ValueError(f"{name} must be a number of weeks or {FOREVER!r}, and is {text!r}")
+    return int(text)
 
 
 def number_setting(name: str) -> float:

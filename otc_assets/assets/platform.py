@@ -11,6 +11,7 @@ from otc_assets.domain.calendar import today
 from otc_assets.domain.datasets import ATS, Dataset
 from otc_assets.operations.follow import Reach
 from otc_assets.operations.ownership import claim_archive, claim_features
+from otc_assets.operations.recall import Recall
 from otc_assets.settings import number_setting, setting
 from otc_assets.sources.archive import Archive
 from otc_assets.sources.files import FileSource
@@ -28,8 +29,9 @@ from otc_assets.warehouse.writer import RunIds
 
 
 @cache
-def _warehouse(url: str, dataset: Dataset) -> Warehouse:
-    return Warehouse(url, dataset)  # one engine in a process, however many steps use it
+def _warehouse(url: str, dataset: Dataset, archive_url: str) -> Warehouse:
+    # One engine in a process, however many steps use it.
+    return Warehouse(url, dataset, Recall(archive_url))
 
 
 @cache
@@ -69,7 +71,8 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def warehouse(self, dataset: Dataset) -> Warehouse:
         """Return the tables of a dataset, migrated."""
-        return _warehouse(self.database_url or setting("OTC_DATABASE_URL"), dataset)
+        url = self.database_url or setting("OTC_DATABASE_URL")
+        return _warehouse(url, dataset, self.archive_url or setting("OTC_ARCHIVE_URL"))
 
     def archive(self, dataset: Dataset) -> Archive:
         """Return the archive of a dataset's bytes.

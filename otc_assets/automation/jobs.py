@@ -18,6 +18,14 @@ from otc_assets.domain.gaps import gaps
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.operations.follow import reread, rereadable
 from otc_assets.operations.rebuild import RebuildError, rebuild_all
+from otc_assets.operations.retention import (
+    RetentionError,
+    expired,
+    give_back,
+    in_megabytes,
+    prune,
+    size_of,
+)
 from otc_assets.operations.versions import retire
 from otc_assets.sources.errors import OutageError, SourceError
 from otc_assets.warehouse.store import Warehouse
@@ -33,6 +41,7 @@ def build_jobs(dataset: Dataset) -> list[Any]:
         fill_gaps_job(dataset),
         retry_dead_letters_job(dataset),
         retire_job(dataset),
+        retention_job(dataset),
         rebuild_snapshot_job(dataset),
     ]
 
@@ -162,6 +171,66 @@ def retire_job(dataset: Dataset) -> dg.JobDefinition:
         retire_version()
 
     return job
+
+
+class Retaining(dg.Config):
+    """Whether a retention run removes rows."""
+
+    dry_run: bool | None = Field(
+        None,
+        description="Only tell what would be removed. Default: true until a run of this job has "
+        "succeeded here, false from then on.",
+    )
+
+
+@cache
+def retention_job(dataset: Dataset) -> dg.JobDefinition:
+    """Return the job that removes rows from the store which the archive gives again."""
+    job_name = f"{dataset.name}_retention"
+
+    @dg.op(name=f"{dataset.name}_retain_rows")
+    def retain_rows(context: dg.OpExecutionContext, platform: Platform, config: Retaining) -> None:
+        warehouse = platform.warehouse(dataset)
+        slices = expired(warehouse, today())
+        rows = sum(count for each in slices for count in each.rows.values())
+        about = in_megabytes(size_of(warehouse, slices))
+        context.log.info(f"{rows:,} rows of {len(slices):,} slices are to be removed, {about}")
+        if config.dry_run or (config.dry_run is None and _is_first(context, job_name)):
+            for each in slices:
+                context.log.info(f"would remove {each}")
+            context.log.info(
+                "This was a dry run: nothing was removed. The next run of this job removes what "
+                "it names, unless dry_run is true."
+            )
+            return
+        platform.archive(dataset)  # which refuses another store's
+        left = []
+        for done in prune(warehouse, slices, run_ids(context.run)):
+            if isinstance(done, RetentionError):
+                left.append(str(done))
+            else:
+                context.log.info(f"removed {done}")
+        for line in give_back(warehouse):
+            context.log.info(line)
+        if left:
+            raise dg.Failure(f"{len(left)} slices were left as they are:\n" + "\n".join(left))
+
+    @dg.job(
+        name=job_name,
+        description=f"Removes old {dataset.title} rows that the archive gives again "
+        "(OTC_RETAIN_RAW_WEEKS, OTC_RETAIN_VENUE_VOLUME_WEEKS). The first run only tells what it "
+        "would remove. `otc restore` brings rows back.",
+    )
+    def retention() -> None:
+        retain_rows()
+
+    return retention
+
+
+def _is_first(context: dg.OpExecutionContext, job_name: str) -> bool:
+    """Tell whether no run of a job has succeeded on this instance."""
+    succeeded = dg.RunsFilter(job_name=job_name, statuses=[dg.DagsterRunStatus.SUCCESS])
+    return not context.instance.get_run_records(succeeded, limit=1)
 
 
 class Rebuilding(dg.Config):

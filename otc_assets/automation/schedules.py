@@ -4,7 +4,13 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from otc_assets.automation.jobs import corrections_job, page_job, tables_job, watch_job
+from otc_assets.automation.jobs import (
+    corrections_job,
+    page_job,
+    retention_job,
+    tables_job,
+    watch_job,
+)
 from otc_assets.automation.ranges import ranges_of
 from otc_assets.domain.calendar import NEW_YORK
 from otc_assets.domain.datasets import Dataset
@@ -33,6 +39,12 @@ def build_schedules(dataset: Dataset) -> list[dg.ScheduleDefinition]:
             cron_schedule="0 9 * * *",
             execution_timezone=NEW_YORK.key,
             default_status=dg.DefaultScheduleStatus.RUNNING,
+        ),
+        dg.ScheduleDefinition(  # it removes rows: whoever wants that starts it
+            name=f"{dataset.name}_retention_weekly",
+            job=retention_job(dataset),
+            cron_schedule="0 3 * * 0",
+            execution_timezone=NEW_YORK.key,
         ),
         *(
             _on_publication_days(dataset, tiers, FIRST_HOUR + number)

@@ -1,4 +1,4 @@
-"""`otc migrate`: the one command that writes, to bring a home to this version."""
+"""`otc migrate`: brings a home to this version."""
 
 import click
 

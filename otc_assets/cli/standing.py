@@ -11,9 +11,8 @@ from otc_assets.domain.calendar import today
 from otc_assets.domain.datasets import DATASETS
 from otc_assets.domain.gaps import gaps
 from otc_assets.domain.quality import Severity
+from otc_assets.operations.recall import store_to_read
 from otc_assets.operations.status import TierStatus, status_of
-from otc_assets.settings import setting
-from otc_assets.warehouse.store import Store
 
 COLOURS = {Severity.INFO: "yellow", Severity.WARNING: "yellow", Severity.CRITICAL: "red"}
 day_option = click.option(
@@ -36,8 +35,7 @@ def status(context: click.Context, day: datetime | None, as_json: bool) -> None:
     \b
     Example: otc status --json | jq '.[] | select(.missing > 0)'
     """
-    url = setting("OTC_DATABASE_URL")
-    stores = [Store(url, dataset) for dataset in DATASETS]
+    stores = [store_to_read(dataset) for dataset in DATASETS]
     found = [tier for store in stores for tier in status_of(store, _day(day))]
     colours = {n: "green" if tier.is_well else "red" for n, tier in enumerate(found)}
     print_frame(pd.DataFrame(map(_shown, found)), as_json=as_json, colours=colours)
@@ -61,7 +59,7 @@ def list_gaps(context: click.Context, day: datetime | None, as_json: bool) -> No
     rows: list[dict[str, object]] = []
     colours: dict[int, str] = {}
     for dataset in DATASETS:
-        with Store(setting("OTC_DATABASE_URL"), dataset).read() as reader:
+        with store_to_read(dataset).read() as reader:
             loaded = reader.loaded_slices()
         for gap in gaps(dataset, loaded, _day(day)):
             colours[len(rows)] = COLOURS[gap.severity]

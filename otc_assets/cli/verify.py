@@ -10,11 +10,19 @@ from otc_assets.cli.ask import tier_option, week_option
 from otc_assets.cli.output import json_option, print_frame
 from otc_assets.domain.datasets import DATASETS
 from otc_assets.operations.findings import Finding, Verified, told
+from otc_assets.operations.recall import store_to_read
 from otc_assets.operations.verify import SAMPLE, chosen
 from otc_assets.operations.verify import verify as verify_slices
 from otc_assets.settings import setting
 from otc_assets.sources.archive import Archive
-from otc_assets.warehouse.store import Store
+
+datasets_option = click.option(
+    "--dataset",
+    "datasets",
+    multiple=True,
+    type=click.Choice([dataset.name for dataset in DATASETS]),
+    help="Of dark pools (ats) or of dealers (non_ats); default: both.",
+)
 
 
 @click.command()
@@ -27,13 +35,7 @@ from otc_assets.warehouse.store import Store
 @click.option("--seed", type=int, help="Draw the sample again that an earlier command named.")
 @tier_option
 @week_option
-@click.option(
-    "--dataset",
-    "datasets",
-    multiple=True,
-    type=click.Choice([dataset.name for dataset in DATASETS]),
-    help="Of dark pools (ats) or of dealers (non_ats); default: both.",
-)
+@datasets_option
 @json_option
 @click.pass_context
 def verify(
@@ -61,7 +63,7 @@ def verify(
     size = sample or (None if every or weeks else SAMPLE)
     found: list[Verified] = []
     for dataset in (each for each in DATASETS if not datasets or each.name in datasets):
-        store = Store(setting("OTC_DATABASE_URL"), dataset)
+        store = store_to_read(dataset)
         archive = Archive(setting("OTC_ARCHIVE_URL"), dataset)
         slices, of = chosen(store, size, seed, tiers, weeks)
         if len(slices) < of:

@@ -18,7 +18,7 @@ SLICE, FILE = "slice", "file"
 
 
 class EventType(StrEnum):
-    """The essential events of the design (its section 5.1), and three rare ones of ours."""
+    """The essential events of the design (its section 5.1), and five rare ones of ours."""
 
     FILE_DOWNLOADED = "FILE_DOWNLOADED"
     """The archive has the bytes of a file; told once for each content and slice."""
@@ -34,6 +34,10 @@ class EventType(StrEnum):
     """Tables of a slice were replaced by those that the archive gives; somebody said why."""
     CALCULATION_RETIRED = "CALCULATION_RETIRED"
     """The rows of a retired version were removed from a slice."""
+    ROWS_PRUNED = "ROWS_PRUNED"
+    """Retention has removed rows of a slice, which the archive gives again."""
+    ROWS_RESTORED = "ROWS_RESTORED"
+    """They were read back from the archive into the store."""
 
 
 @dataclass(frozen=True)

@@ -26,12 +26,19 @@ class SliceStatus(StrEnum):
     """Whether a slice has content, and if not, why."""
 
     LOADED = "loaded"
+    ARCHIVED = "archived"
+    """Loaded, and the archive alone keeps the rows of some tables (retention)."""
     MISSING = "missing"
     """Due by the calendar, and the source has nothing."""
     NOT_DUE = "not_due"
     """FINRA has not published it yet."""
     REFUSED = "refused"
     """The source has a file that cannot be taken."""
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether its content was taken in, wherever its rows are now."""
+        return self in (SliceStatus.LOADED, SliceStatus.ARCHIVED)
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ def week_is_present(view: SliceView) -> Finding:
     if view.status is SliceStatus.MISSING:
         return Finding(False, details, severity=Severity.WARNING)
     not_due = view.status is SliceStatus.NOT_DUE
-    return Finding(view.status is SliceStatus.LOADED or not_due, details, is_expected=not_due)
+    return Finding(view.status.is_loaded or not_due, details, is_expected=not_due)
 
 
 PRESENCE = RULES[0]

@@ -213,7 +213,12 @@ MANIFEST = Table(
     key=("week_ending", "tier"),
     columns=(
         *SLICE,
-        Column("status", ColumnType.TEXT, "loaded, missing, not_due or refused."),
+        Column(
+            "status",
+            ColumnType.TEXT,
+            "loaded, archived (loaded, and the archive alone keeps some of its rows), missing, "
+            "not_due or refused.",
+        ),
         Column("reason", ColumnType.TEXT, "Why it is not loaded, and what to do.", nullable=True),
         Column("stage", ColumnType.TEXT, "The table that was written last."),
         Column("row_counts", ColumnType.JSON, "Rows of the slice in each table."),
@@ -339,6 +344,13 @@ LINEAGE = Table(
         Column("lineage_number", ColumnType.COUNT, "Counts up within the slice."),
         Column("table_name", ColumnType.TEXT, "Table whose rows they are."),
         Column("row_count", ColumnType.COUNT, "How many they are."),
+        Column(
+            "pruned_at",
+            ColumnType.TIMESTAMP,
+            "When retention removed the rows, which the archive's bytes give again; null while "
+            "they are in the store.",
+            nullable=True,
+        ),
         *SLICE,
         SOURCE_REVISION,
         *(

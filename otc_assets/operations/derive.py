@@ -18,6 +18,7 @@ from otc_assets.operations.grading import (
     standing_quality,
 )
 from otc_assets.operations.outcome import SliceOutcome
+from otc_assets.operations.recall import UnreadableError
 from otc_assets.operations.snapshot import SNAPSHOT, snapshot_history
 from otc_assets.warehouse.reader import table_named
 from otc_assets.warehouse.store import Warehouse
@@ -30,8 +31,11 @@ def derive(warehouse: Warehouse, name: str, week: WeekKey, run: RunIds) -> Slice
     A slice without content stays empty. One whose inputs were not computed, or that breaks a
     blocking rule, is left as it was: the outcome and the manifest say why.
     """
-    with warehouse.write(week, run) as writer:
-        return _derive(writer, name)
+    try:
+        with warehouse.write(week, run) as writer:
+            return _derive(writer, name)
+    except UnreadableError as error:
+        return _left(week, name, f"its window is kept in the archive alone: {error}")
 
 
 def refresh(warehouse: Warehouse, name: str, week: WeekKey, run: RunIds) -> SliceOutcome | None:
@@ -114,7 +118,7 @@ def _count(writer: SliceWriter, name: str, rows: int) -> dict[str, object]:
     )
     graded = quality_columns(quality)
     counts = {**manifest["row_counts"], name: rows}
-    reason = None if manifest["status"] == SliceStatus.LOADED else manifest["reason"]
+    reason = None if SliceStatus(manifest["status"]).is_loaded else manifest["reason"]
     writer.save_manifest(row_counts=counts, stage=name, reason=reason, **graded)
     return graded
 

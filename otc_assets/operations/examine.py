@@ -16,12 +16,12 @@ from upath import UPath
 from otc_assets.domain.calendar import today
 from otc_assets.domain.datasets import ATS, DATASETS
 from otc_assets.operations.ownership import owner_of
+from otc_assets.operations.recall import store_to_read
 from otc_assets.settings import DEFAULTS, is_address, number_setting, setting
 from otc_assets.sources.files import FileSource
 from otc_assets.sources.finra_client import FinraClient, finra_address, finra_credentials
 from otc_assets.sources.places import is_local
 from otc_assets.warehouse.engine import StoreError, shown
-from otc_assets.warehouse.store import Store
 
 PACKAGES = ("otc_assets", "dagster", "dagster-postgres", "pandas", "sqlalchemy", "psycopg")
 SECRETS = ("FINRA_CLIENT_ID", "FINRA_CLIENT_SECRET")
@@ -91,7 +91,7 @@ def _instance() -> tuple[str, str]:
 
 
 def _store() -> tuple[str, str]:
-    stores = [Store(setting("OTC_DATABASE_URL"), dataset) for dataset in DATASETS]
+    stores = [store_to_read(dataset) for dataset in DATASETS]
     loaded = []
     for store in stores:
         with store.read() as reader:
@@ -100,7 +100,7 @@ def _store() -> tuple[str, str]:
 
 
 def _clock() -> tuple[str, str]:
-    store, now = Store(setting("OTC_DATABASE_URL"), ATS), datetime.now(UTC)
+    store, now = store_to_read(ATS), datetime.now(UTC)
     with store.read() as reader:
         lineage = reader.sql_table("lineage")
         newest = reader.connection.execute(sa.select(sa.func.max(lineage.c.written_at))).scalar()
@@ -115,7 +115,7 @@ def _folder(name: str) -> tuple[str, str]:
     root = UPath(setting(name))
     owner = owner_of(root)
     try:
-        mine = Store(setting("OTC_DATABASE_URL"), ATS).store_id
+        mine = store_to_read(ATS).store_id
     except StoreError:
         mine = None
     if owner and mine and owner != mine:

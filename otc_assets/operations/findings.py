@@ -33,6 +33,10 @@ OTHER_INPUT = (
 )
 LACKING_ROWS = "raw lacks the rows of a revision: they were deleted after they were written"
 LACKING_REVISION = "raw and revisions lack a revision that the manifest has a fingerprint of"
+LOST_ROWS = (
+    "not verified: retention has removed rows that this slice is computed from, and the file that "
+    "gives them again cannot be read"
+)
 CHANGED_MANIFEST = "the manifest was changed after it was written"
 CHANGED_REVISION = "the row of revisions was changed, or this code reads the file differently"
 

@@ -16,6 +16,7 @@ from otc_assets.operations.events import FileFacts, ingestion_of, tell_refusal
 from otc_assets.operations.frames import Knowledge, view_of
 from otc_assets.operations.grading import quality_columns, standing_quality
 from otc_assets.operations.outcome import SliceOutcome
+from otc_assets.operations.recall import UnreadableError
 from otc_assets.operations.revise import Received, Treatment, revise
 from otc_assets.sources.archive import Archive, sha256_of
 from otc_assets.sources.errors import ArchiveError, OutageError, SourceError
@@ -75,6 +76,16 @@ class SliceIntake:
             self.received = []
             self.refusals.append(str(error))
             return self._store()
+        except UnreadableError as error:
+            return self._leave(str(error))
+
+    def _leave(self, reason: str) -> SliceOutcome:
+        """Leave a slice whose rows the archive alone keeps and does not give; tell of it."""
+        with self.warehouse.write(self.week, self.run) as writer:
+            writer.save_dead_letter(reason, None)
+        return SliceOutcome(
+            self.week, "raw", SliceStatus.REFUSED, pd.DataFrame(), reason, written=False
+        )
 
     def _harvest(self) -> None:
         """Archive and parse the contents whose bytes the store has not seen."""
@@ -139,6 +150,8 @@ class SliceIntake:
         known = Knowledge(writer, week)
         loaded = week in known.revisions
         status, reason = self._standing(loaded=loaded)
+        if status is SliceStatus.LOADED and writer.is_archived(week):
+            status = SliceStatus.ARCHIVED
         before = writer.manifest(week) or {}
         changes: dict[str, Any] = {"status": status.value, "reason": reason}
         newest: dict[str, Any] = {}
@@ -151,7 +164,7 @@ class SliceIntake:
         verdicts = evaluate(rules_of(RAW), view_of(known, status, reason))
         writer.save_verdicts("raw", verdicts)
         quality = standing_quality(writer, week, status, has_content=loaded)
-        is_read = status is SliceStatus.LOADED
+        is_read = status.is_loaded
         writer.save_manifest(
             stage=before["stage"] if unchanged and before else "raw",
             row_counts={**counts, "raw": len(rows)},

@@ -18,12 +18,10 @@ from otc_assets.domain.weeks import WeekKey
 from otc_assets.operations.derive import broken_of, write_table
 from otc_assets.operations.events import calculation_facts, ingestion_of
 from otc_assets.operations.frames import Knowledge, view_of
+from otc_assets.operations.recall import ArchiveReader, Contents, UnreadableError
 from otc_assets.operations.recompute import (
     Afresh,
-    ArchiveReader,
-    Contents,
     Difference,
-    UnreadableError,
     compare_derived,
     compare_revision,
     derived_tables,

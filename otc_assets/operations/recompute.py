@@ -3,34 +3,26 @@
 `rebuild` replaces what differs, `verify` only tells. Nothing is written here.
 """
 
-from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from functools import lru_cache
+from datetime import date
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pandas as pd
 
 from otc_assets.calculations import output_tables
 from otc_assets.domain.differences import Comparison, compare_rows
-from otc_assets.domain.revisions import Revision, newest
 from otc_assets.domain.tables import RAW, REJECTS, RUN, SLICE, ColumnType, Table
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.operations.derive import lineage_of, reach_of
 from otc_assets.operations.frames import Knowledge, in_force
 from otc_assets.operations.grading import quality_then
-from otc_assets.operations.revise import merged
+from otc_assets.operations.recall import ArchiveReader, rows_of_content
 from otc_assets.operations.snapshot import SNAPSHOT, snapshot_history
-from otc_assets.sources.archive import Archive
-from otc_assets.sources.errors import SourceError
-from otc_assets.sources.parse import REJECT_COLUMNS, ROW_COLUMNS, ParsedFile, parse
+from otc_assets.sources.parse import REJECT_COLUMNS, ROW_COLUMNS, ParsedFile
 from otc_assets.warehouse.bulk import as_stored
-from otc_assets.warehouse.cache import FrameCache
 from otc_assets.warehouse.reader import SliceReader, table_named
 
-NEW_YORK = ZoneInfo("America/New_York")
 SIDES = ("live", "rebuilt")
 NO_ROW = "no row"
 EXAMPLES = 3
@@ -38,8 +30,6 @@ SHOWN = 20
 """Rows of a table of which each difference is kept."""
 KEPT_TABLES = 64
 """Tables of one revision that are remembered, for the same weeks."""
-KEPT_FILES = 24
-"""Parsed files that are remembered: of the weeks of a window, the corrections among them."""
 
 
 @dataclass(frozen=True)
@@ -85,88 +75,6 @@ class Difference:
         }
 
 
-class UnreadableError(Exception):
-    """The archive has not the bytes of a revision, or they cannot be parsed."""
-
-    def __init__(self, week: WeekKey, key: str, name: str, reason: str) -> None:
-        """Say what is wrong with the file ``name`` of ``week`` that is archived under ``key``."""
-        super().__init__(reason)
-        self.week = week
-        self.key = key
-        self.name = name
-
-
-class Contents:
-    """The contents of slices as the archive has them, parsed again."""
-
-    def __init__(self, archive: Archive) -> None:
-        """Read from ``archive``, and remember the newest files."""
-        self._archive = archive
-        self._parsed = lru_cache(KEPT_FILES)(self._parse)
-        self.computed: OrderedDict[tuple[str, WeekKey, Revision], pd.DataFrame] = OrderedDict()
-        """Tables of single revisions, which the windows of other weeks and other days share."""
-
-    def of(self, reader: SliceReader, week: WeekKey, number: int) -> ParsedFile:
-        """Return the content of a revision; of a merged one, with what it was merged into.
-
-        Raises:
-            UnreadableError: the archive has not the bytes, or they cannot be parsed.
-
-        """
-        record = reader.revision(week, number)
-        on = day_of_reading(record)
-        parsed = self._parsed(record["archive_key"], record["source_file"], week, on)
-        origin = reader.frame("raw", week, ["source_sha256"], source_revision=number)
-        if origin["source_sha256"].nunique() < 2:
-            return parsed
-        earlier = [r for r in reader.revisions([week])[week] if r.source_revision < number]
-        base = newest(earlier)
-        if base is None:
-            return parsed
-        before = self.of(reader, week, base.source_revision)
-        return merged(before.rows, base.content_sha256, parsed, record["source"])
-
-    def _parse(self, key: str, name: str, week: WeekKey, day: date) -> ParsedFile:
-        try:
-            return parse(name, self._archive.get(key), week, day, self._archive.dataset)
-        except SourceError as error:
-            raise UnreadableError(week, key, name, str(error)) from error
-
-
-def day_of_reading(record: Mapping[str, Any]) -> date:
-    """Return the day in New York on which the file of a revision was read."""
-    at: datetime = record["ingested_at"]
-    return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(NEW_YORK).date()
-
-
-class ArchiveReader(SliceReader):
-    """Reads raw and rejects from the archive, and revisions from the store."""
-
-    def __init__(self, reader: SliceReader, contents: Contents) -> None:
-        """Read in the transaction of ``reader``."""
-        super().__init__(reader.connection, reader.dataset, FrameCache())
-        self._store = reader
-        self._contents = contents
-
-    @property
-    def computed(self) -> OrderedDict[tuple[str, WeekKey, Revision], pd.DataFrame]:
-        """Tables of single revisions that were computed from the archive's files already."""
-        return self._contents.computed
-
-    def frame(
-        self,
-        name: str,
-        week: WeekKey,
-        columns: Sequence[str] | None = None,
-        *,
-        fresh: bool = False,
-        **equal: Any,
-    ) -> pd.DataFrame:
-        """Return the rows of raw or rejects of one revision, as `SliceReader.frame` does."""
-        content = self._contents.of(self._store, week, equal["source_revision"])
-        return _rows(self._store, content, table_named(name))[list(columns or [])]
-
-
 class Afresh(Knowledge):
     """The tables of a slice, none of them read: all are computed from raw."""
 
@@ -195,13 +103,6 @@ class Afresh(Knowledge):
         return rows
 
 
-def _rows(reader: SliceReader, content: ParsedFile, table: Table) -> pd.DataFrame:
-    """Return the rows that a content gives in raw or rejects, as the store would have them."""
-    rows = content.rows[list(ROW_COLUMNS)] if table is RAW else content.rejects
-    ordered = rows.sort_values("line_number", ignore_index=True)
-    return as_stored(reader.connection, table, ordered)
-
-
 def compare_revision(
     reader: SliceReader, week: WeekKey, content: ParsedFile, number: int
 ) -> list[Difference]:
@@ -213,7 +114,12 @@ def compare_revision(
         live = live.assign(**{name: live[name].map(str, na_action="ignore") for name in days})
         columns = [name for name in names if name != "line_number"]
         found = compare_rows(
-            table, live, _rows(reader, content, table), columns, key=["line_number"], sides=SIDES
+            table,
+            live,
+            rows_of_content(reader, content, table)[list(names)],
+            columns,
+            key=["line_number"],
+            sides=SIDES,
         )
         differences += _differences(table, found)
     record, intake = reader.revision(week, number), content.intake

@@ -17,6 +17,7 @@ from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.operations.derive import derive
 from otc_assets.operations.intake import ingest
+from otc_assets.operations.retention import RetentionError, SliceRows, prune, restore
 from otc_assets.operations.revise import Treatment
 from otc_assets.sources.archive import Archive, archived_on
 from otc_assets.sources.source import File, Stray
@@ -28,7 +29,7 @@ def replay(warehouse: Warehouse, archive: Archive, events: Sequence[Event], run:
     """Do again, in an empty store, what events of one dataset tell of.
 
     Args:
-        warehouse: the empty store.
+        warehouse: the empty store, which recalls pruned rows from that archive.
         archive: that of the events' store.
         events: all of them, in order; those of other datasets are left out.
         run: who does it.
@@ -45,10 +46,22 @@ def replay(warehouse: Warehouse, archive: Archive, events: Sequence[Event], run:
         if file and policy and file.payload["dataset"] == warehouse.dataset.name:
             key = event.payload["archive_key"]
             _take_in(warehouse, archive, _Archived(archive, file, key), Treatment(policy), run)
+        if event.event_type in (EventType.ROWS_PRUNED, EventType.ROWS_RESTORED):
+            _retain(warehouse, event, run)
         if event.event_type == EventType.CALCULATION_COMPLETED:
             dataset, week = slice_of_id(event.aggregate_id)
             if dataset is warehouse.dataset:
                 derive(warehouse, event.payload["table"], week, run)
+
+
+def _retain(warehouse: Warehouse, event: Event, run: RunIds) -> None:
+    """Prune or restore the rows again that an event tells of."""
+    dataset, week = slice_of_id(event.aggregate_id)
+    if dataset is warehouse.dataset:
+        change = prune if event.event_type == EventType.ROWS_PRUNED else restore
+        for done in change(warehouse, [SliceRows(week, event.payload["rows"])], run):
+            if isinstance(done, RetentionError):
+                raise done
 
 
 def differing_facts(left: Sequence[Event], right: Sequence[Event]) -> list[str]:

@@ -33,6 +33,8 @@ class TierStatus:
     """Of these, the ones that are more than 3 days late."""
     refused: int
     """Of which a file could not be taken."""
+    archived: int
+    """Of which the archive alone keeps some rows (retention)."""
     dead_letters: int
     worst_grade: str | None
     is_critical: bool
@@ -79,6 +81,7 @@ def _tier(
         missing=len(missing),
         late=sum(gap.severity is not Severity.INFO for gap in missing),
         refused=sum(row["status"] == SliceStatus.REFUSED for row in rows.values()),
+        archived=sum(row["status"] == SliceStatus.ARCHIVED for row in rows.values()),
         dead_letters=dead.count(tier),
         worst_grade=max(filter(None, (r["quality_grade"] for r in rows.values())), default=None),
         is_critical=any(

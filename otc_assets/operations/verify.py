@@ -26,6 +26,7 @@ from otc_assets.operations.findings import (
     CHANGED_ROWS,
     LACKING_REVISION,
     LACKING_ROWS,
+    LOST_ROWS,
     NO_BYTES,
     Verified,
     cause_in_derived,
@@ -36,15 +37,13 @@ from otc_assets.operations.findings import (
 )
 from otc_assets.operations.frames import in_force
 from otc_assets.operations.ownership import check_archive
+from otc_assets.operations.recall import ArchiveReader, Contents, UnreadableError, day_of_reading
 from otc_assets.operations.recompute import (
+    NO_ROW,
     Afresh,
-    ArchiveReader,
     Cell,
-    Contents,
-    UnreadableError,
     compare_derived,
     compare_revision,
-    day_of_reading,
     derived_tables,
 )
 from otc_assets.sources.archive import Archive, sha256_of
@@ -132,6 +131,18 @@ class SliceVerification:
         self.found = Verified(reader.dataset.name, week)
 
     def run(self) -> Verified:
+        """Verify all that the slice has, and return what was found."""
+        try:
+            self._run()
+        except UnreadableError as error:  # rows that the archive alone keeps
+            if error.key in self.damaged:
+                self.found.find("archive", [Cell(error.key, "", NO_ROW, "rows")], LOST_ROWS)
+            else:
+                self.damaged.add(error.key)
+                self._damage(error)
+        return self.found
+
+    def _run(self) -> None:
         """Verify raw and rejects, then the derived tables, then what the manifest says of them."""
         records = self.reader.records("revisions", self.week)
         numbers = [record["source_revision"] for record in records]
@@ -141,7 +152,7 @@ class SliceVerification:
         for record in records:
             self._raw(record, parts)
         if lacking or not records:  # without it the tables would be others
-            return self.found
+            return
         known = Afresh(SparingReader(self), self.week)
         tables = derived_tables(known)
         for name, rows in tables.items():
@@ -151,7 +162,6 @@ class SliceVerification:
         counts = {name: len(rows) for name, rows in tables.items() if name not in differ}
         cells = manifest_cells(self.manifest, self.reader.revision(self.week, newest), counts)
         self.found.find("manifest", cells, CHANGED_MANIFEST)
-        return self.found
 
     def content_of(self, week: WeekKey, number: int) -> ParsedFile | None:
         """Return what the archive's file of a revision gives; None if it is damaged."""
@@ -190,7 +200,10 @@ class SliceVerification:
             content = parse(error.name, data, self.week, day_of_reading(record), dataset)
         except SourceError:
             return
-        for each in compare_revision(self.reader, self.week, content, record["source_revision"]):
+        number = record["source_revision"]
+        if any(row["pruned_at"] for row in self.reader.lineage("raw", self.week)):
+            return  # there is nothing else to compare with
+        for each in compare_revision(self.reader, self.week, content, number):
             if each.table != "revisions":
                 self.found.find_difference(each, CHANGED_BYTES)
 

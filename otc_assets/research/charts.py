@@ -59,6 +59,7 @@ STATES = {
     State.PARTIAL: Look("P", "#F0E442"),
     State.COMPLETE: Look("C", "#d6e8f4"),
     State.CORRECTED: Look("2", "#0072B2", "#ffffff"),
+    State.ARCHIVED: Look("A", "#c9b8d8"),
 }
 """The letter of a corrected slice is the number of its revision."""
 GRADES = {

@@ -44,6 +44,7 @@ class State(StrEnum):
     PARTIAL = "partial"
     COMPLETE = "complete"
     CORRECTED = "corrected"
+    ARCHIVED = "archived"
 
     @property
     def meaning(self) -> str:
@@ -58,6 +59,7 @@ MEANINGS = {
     State.PARTIAL: "in the store, but a table is not computed or too many lines were rejected",
     State.COMPLETE: "in the store, every table computed, as FINRA first published it",
     State.CORRECTED: "the same, of a later revision: the cell has its number",
+    State.ARCHIVED: "every table computed; the archive alone keeps the rows of raw, or of others",
 }
 
 
@@ -162,6 +164,8 @@ def state_of(row: dict[str, Any], *, has_many_rejects: bool) -> State:
         return State.EMPTY
     if has_many_rejects or any(table.name not in counts for table in output_tables()):
         return State.PARTIAL
+    if row["status"] == SliceStatus.ARCHIVED:
+        return State.ARCHIVED
     return State.CORRECTED if row["source_revision"] > 1 else State.COMPLETE
 
 

@@ -20,6 +20,7 @@ from otc_assets.domain.calendar import NEW_YORK
 from otc_assets.domain.datasets import Dataset
 from otc_assets.domain.shares import to_shares
 from otc_assets.domain.tables import EXACT, ColumnType
+from otc_assets.operations.recall import Recall
 from otc_assets.research.arguments import (
     Names,
     Weeks,
@@ -137,7 +138,7 @@ def known_from(day: date) -> datetime:
 
 @cache
 def _store(database_url: str, dataset: Dataset) -> Store:
-    return Store(database_url, dataset)
+    return Store(database_url, dataset, Recall())
 
 
 def plain_store(dataset: str, database_url: str | None) -> Store:

@@ -5,15 +5,17 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
-import sqlalchemy as sa
+import pandas as pd
 
 from otc_assets.calculations import calculation_labelled
 from otc_assets.calculations.research_snapshot import research_snapshot
 from otc_assets.domain.events import SLICE, Event, EventType, slice_id
 from otc_assets.domain.revisions import Revision, newest
+from otc_assets.domain.shares import MILLIONTHS
 from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.operations.frames import CONTEXT_WEEKS
+from otc_assets.operations.recall import Recall, UnreadableError
 from otc_assets.research.arguments import Names
 from otc_assets.research.knowledge import as_of, latest, store_of
 from otc_assets.settings import setting
@@ -21,7 +23,7 @@ from otc_assets.sources.archive import Archive
 from otc_assets.sources.dialects import read_lines
 from otc_assets.sources.errors import SourceError
 from otc_assets.warehouse.events import chain_query, select_events
-from otc_assets.warehouse.reader import SliceReader, of_slice
+from otc_assets.warehouse.reader import SliceReader
 from otc_assets.warehouse.schema import EVENT_LOG
 
 
@@ -111,6 +113,7 @@ def why(
     store = store_of(dataset, database_url)
     archive = Archive(archive_url or setting("OTC_ARCHIVE_URL"), store.dataset)
     with store.read() as reader:
+        reader.recall = Recall(archive_url)
         return [_explained(reader, archive, row) for row in rows.to_dict("records")]
 
 
@@ -219,37 +222,38 @@ def _lines(
     problems: list[str],
 ) -> list[Line]:
     """Return the symbol's lines of a revision, with their text if the archive has it."""
-    raw = reader.sql_table("raw")
-    names = ("line_number", "source_file", "source_sha256", "mpid", "share_volume", "trade_count")
-    mine = sa.and_(of_slice(raw, week), raw.c.source_revision == content.source_revision)
-    query = sa.select(*(raw.c[name] for name in names)).where(mine, raw.c.symbol == symbol)
-    rows = reader.connection.execute(query.order_by(raw.c.line_number)).all()
-    before = _numbered_before(reader, mine, raw)
+    names = ["symbol", "mpid", "share_volume", "trade_count"]
+    names += ["line_number", "source_file", "source_sha256"]
+    try:
+        rows = reader.frame("raw", week, names, source_revision=content.source_revision)
+    except UnreadableError as error:
+        problems.append(str(error))
+        return []
+    before = _numbered_before(rows)
+    rows = rows[rows["symbol"] == symbol].sort_values("line_number")
     keys = {r["source_sha256"]: r["archive_key"] for r in reader.records("revisions", week)}
     texts: dict[str, dict[int, str]] = {}
     found = []
-    for row in rows:
-        sha256, number = row.source_sha256, row.line_number - before[row.source_sha256]
+    for row in rows.to_dict("records"):
+        name, sha256 = row["source_file"], row["source_sha256"]
+        number = row["line_number"] - before[sha256]
         key = keys.get(sha256, content.archive_key)
         if sha256 not in texts:
-            texts[sha256] = _texts(archive, key, row.source_file, problems)
+            texts[sha256] = _texts(archive, key, name, problems)
         line = texts[sha256].get(number)
-        figures = float(row.share_volume), int(row.trade_count)
-        found.append(Line(number, row.source_file, sha256, key, row.mpid, *figures, line))
+        figures = row["share_volume"] / MILLIONTHS, row["trade_count"]
+        found.append(Line(number, name, sha256, key, row["mpid"], *figures, line))
     return found
 
 
-def _numbered_before(reader: SliceReader, mine: Any, raw: Any) -> dict[str, int]:
+def _numbered_before(rows: pd.DataFrame) -> dict[str, int]:
     """Return by how much the lines of each file of a revision are numbered on.
 
     Only a merged revision is of several files: each was numbered on from the one before.
     """
-    ends = sa.select(raw.c.source_sha256, sa.func.max(raw.c.line_number)).where(mine)
     last, before = 0, {}
-    for sha256, end in sorted(
-        reader.connection.execute(ends.group_by(raw.c.source_sha256)), key=lambda row: row[1]
-    ):
-        before[sha256], last = last, end
+    for sha256, end in rows.groupby("source_sha256")["line_number"].max().sort_values().items():
+        before[str(sha256)], last = last, int(end)
     return before
 
 

@@ -1,9 +1,9 @@
 """Reads slices within one transaction: rows as frames, and what the store keeps beside them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,7 @@ from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.warehouse.bulk import as_series, select_frame
 from otc_assets.warehouse.cache import FrameCache
+from otc_assets.warehouse.engine import StoreError
 from otc_assets.warehouse.schema import rows_of, rows_table, sql_table
 
 
@@ -28,6 +29,33 @@ class Stored:
     """Its newest revision; None if it has no content."""
     source_version: str | None
     """What the source offered of it when it was last read; None if it is to be read again."""
+
+
+class Recall(Protocol):
+    """Gives rows again that retention has removed from the store."""
+
+    def __call__(
+        self, reader: "SliceReader", name: str, week: WeekKey, lineage: Sequence[Mapping[str, Any]]
+    ) -> pd.DataFrame:
+        """Return the rows of a slice in a table that have some lineage, as they were stored.
+
+        One row per row: ``lineage_number``, and the columns that the table's rows have of their
+        own, in no order.
+        """
+
+
+def no_recall(
+    reader: "SliceReader", name: str, week: WeekKey, lineage: Sequence[Mapping[str, Any]]
+) -> pd.DataFrame:
+    """Refuse: the reader knows no archive.
+
+    Raises:
+        StoreError: always.
+
+    """
+    raise StoreError(
+        f"the archive alone keeps the rows of {name} of {week}: `otc restore` brings them back"
+    )
 
 
 def table_named(name: str) -> Table:
@@ -43,10 +71,20 @@ def of_slice(table: sa.Table, week: WeekKey) -> sa.ColumnElement[bool]:
 class SliceReader:
     """Reads within one transaction."""
 
-    def __init__(self, connection: sa.Connection, dataset: Dataset, cache: FrameCache) -> None:
-        """Read the tables of ``dataset`` through ``connection``, or what ``cache`` has of them."""
+    def __init__(
+        self,
+        connection: sa.Connection,
+        dataset: Dataset,
+        cache: FrameCache,
+        recall: Recall = no_recall,
+    ) -> None:
+        """Read the tables of ``dataset`` through ``connection``, or what ``cache`` has of them.
+
+        Rows that retention has removed come from ``recall``.
+        """
         self.connection = connection
         self.dataset = dataset
+        self.recall = recall
         self._cache = cache
 
     def sql_table(self, name: str) -> sa.Table:
@@ -74,38 +112,36 @@ class SliceReader:
         """
         table = table_named(name)
         names = columns or [c.name for c in table.columns if c.name not in ("week_ending", "tier")]
-        lineage = self._lineage(name, week, **equal)
+        lineage = self.lineage(name, week, **equal)
         writes = {record["batch_id"] for record in lineage}
         if fresh or len(writes) != 1:
-            return self._stored(table, week, names, lineage)
+            return self._rows(table, week, names, lineage)
         rows = (name, week, frozenset(equal.items()))
         state = writes.pop(), sum(record["row_count"] for record in lineage)
         cached = self._cache.get(rows, state)
         if cached is None or not set(names) <= set(cached):
-            cached = self._stored(table, week, names, lineage)
+            cached = self._rows(table, week, names, lineage)
             self._cache.keep(rows, state, cached)
         return cached[list(names)]
 
-    def _stored(
+    def _rows(
         self, table: Table, week: WeekKey, names: Sequence[str], lineage: list[dict[str, Any]]
     ) -> pd.DataFrame:
+        """Return rows of some lineage, wherever they are."""
         if not lineage:
             return pd.DataFrame({name: as_series([], table.column(name).type) for name in names})
-        rows, target = rows_of(table), rows_table(table.name, self.dataset)
         numbers = [record["lineage_number"] for record in lineage]
         several = len(lineage) > 1
         key = [name for name in table.key if name not in ("week_ending", "tier")]
         wanted = [*names, *(set(key) - set(names))] if several else list(names)
         own = [name for name in wanted if name not in LINEAGE_COLUMN]
-        found = select_frame(
-            self.connection,
-            rows,
-            target,
-            ["lineage_number", *own] if several or not own else own,
-            target.c.slice == week.number,
-            target.c.lineage_number.in_(numbers),
-            order_by=rows.key,
-        )
+        pruned = [record for record in lineage if record["pruned_at"]]
+        if pruned:
+            own += [name for name in key if name not in {*own, *LINEAGE_COLUMN}]
+            found = self._with_recalled(table, week, own, lineage, pruned)
+        else:
+            mine = ["lineage_number", *own] if several or not own else own
+            found = self._stored(table, week, mine, numbers)
         of_row = np.searchsorted(numbers, found["lineage_number"]) if several else [0] * len(found)
         for name in (name for name in wanted if name in LINEAGE_COLUMN):
             values = [record[LINEAGE_COLUMN[name]] for record in lineage]
@@ -115,7 +151,39 @@ class SliceReader:
             found = found.sort_values(key, ignore_index=True)
         return found[list(names)]
 
-    def _lineage(self, name: str, week: WeekKey, **equal: Any) -> list[dict[str, Any]]:
+    def _stored(
+        self, table: Table, week: WeekKey, names: Sequence[str], numbers: Sequence[int]
+    ) -> pd.DataFrame:
+        """Return rows that are in the store, in the order of their lineage and key."""
+        rows, target = rows_of(table), rows_table(table.name, self.dataset)
+        return select_frame(
+            self.connection,
+            rows,
+            target,
+            names,
+            target.c.slice == week.number,
+            target.c.lineage_number.in_(numbers),
+            order_by=rows.key,
+        )
+
+    def _with_recalled(
+        self,
+        table: Table,
+        week: WeekKey,
+        own: Sequence[str],
+        lineage: list[dict[str, Any]],
+        pruned: list[dict[str, Any]],
+    ) -> pd.DataFrame:
+        """Return the same of rows of which retention has removed some, or all."""
+        names = ["lineage_number", *own]
+        found = self.recall(self, table.name, week, pruned)[names]
+        if stored := [r["lineage_number"] for r in lineage if r["pruned_at"] is None]:
+            there = self._stored(table, week, names, stored)
+            found = pd.concat([there, found], ignore_index=True)
+        order = [name for name in rows_of(table).key if name in found]
+        return found.sort_values(order, ignore_index=True)
+
+    def lineage(self, name: str, week: WeekKey, **equal: Any) -> list[dict[str, Any]]:
         """Return the lineage of a slice's rows in a table, in the order of their numbers."""
         target = self.sql_table("lineage")
         query = sa.select(target).where(
@@ -128,10 +196,13 @@ class SliceReader:
 
     def count(self, name: str, week: WeekKey, **equal: Any) -> int:
         """Return the number of rows of one slice, whose lineage has the values of ``equal``."""
-        return sum(record["row_count"] for record in self._lineage(name, week, **equal))
+        return sum(record["row_count"] for record in self.lineage(name, week, **equal))
 
     def slices_with(self, name: str, **equal: Any) -> list[WeekKey]:
-        """Return the slices that have rows in a table whose lineage is ``equal``, oldest first."""
+        """Return the slices that have rows in a table whose lineage is ``equal``, oldest first.
+
+        Also where the archive alone keeps them.
+        """
         target = self.sql_table("lineage")
         query = sa.select(target.c.tier, target.c.week_ending).distinct()
         rows = self.connection.execute(
@@ -142,6 +213,27 @@ class SliceReader:
         )
         found = [WeekKey(Tier(row.tier), row.week_ending) for row in rows]
         return sorted(found, key=lambda week: (week.week_ending, week.tier))
+
+    def pruned(self, name: str | None = None) -> list[tuple[WeekKey, dict[str, Any]]]:
+        """Return the lineage of all rows that the archive alone keeps, with their slice.
+
+        Of one table, or of all; in the order of slice and number.
+        """
+        target = self.sql_table("lineage")
+        query = sa.select(target).where(target.c.pruned_at.is_not(None))
+        if name:
+            query = query.where(target.c.table_name == name)
+        rows = self.connection.execute(query.order_by(target.c.slice, target.c.lineage_number))
+        return [
+            (WeekKey(Tier(row["tier"]), row["week_ending"]), dict(row)) for row in rows.mappings()
+        ]
+
+    def is_archived(self, week: WeekKey) -> bool:
+        """Tell whether the archive alone keeps some rows of a slice."""
+        target = self.sql_table("lineage")
+        mine = [target.c.slice == week.number, target.c.pruned_at.is_not(None)]
+        found = self.connection.execute(sa.select(target.c.slice).where(*mine).limit(1))
+        return found.first() is not None
 
     def records(self, name: str, week: WeekKey) -> list[dict[str, Any]]:
         """Return the few rows that a slice has in a store table, as dicts, in key order."""

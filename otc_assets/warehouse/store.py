@@ -16,7 +16,7 @@ from otc_assets.domain.weeks import WeekKey
 from otc_assets.warehouse.cache import FrameCache
 from otc_assets.warehouse.engine import StoreError, create_engine, shown, write_transaction
 from otc_assets.warehouse.migrate import Schema, ensure_partitions, migrate, schema_of
-from otc_assets.warehouse.reader import SliceReader
+from otc_assets.warehouse.reader import Recall, SliceReader, no_recall
 from otc_assets.warehouse.schema import STORE, sql_table
 from otc_assets.warehouse.writer import Batch, RunIds, SliceWriter
 
@@ -32,10 +32,14 @@ WHAT_TO_DO = {
 class Store:
     """The tables of one dataset in a database, to be read."""
 
-    def __init__(self, url: str, dataset: Dataset = ATS) -> None:
-        """Use the database at ``url``; nothing is opened yet."""
+    def __init__(self, url: str, dataset: Dataset = ATS, recall: Recall = no_recall) -> None:
+        """Use the database at ``url``; nothing is opened yet.
+
+        Rows that retention has removed come from ``recall``.
+        """
         self.url = url
         self.dataset = dataset
+        self.recall = recall
         self._cache = FrameCache()
 
     @property
@@ -77,7 +81,7 @@ class Store:
     def read(self) -> Iterator[SliceReader]:
         """Open a transaction that only reads."""
         with self.engine.connect() as connection, connection.begin():
-            yield SliceReader(connection, self.dataset, self._cache)
+            yield SliceReader(connection, self.dataset, self._cache, self.recall)
 
     @contextmanager
     def read_as_of_now(self) -> Iterator[SliceReader]:
@@ -86,15 +90,15 @@ class Store:
             if connection.dialect.name == "postgresql":  # as SQLite does by itself
                 connection.execution_options(isolation_level="REPEATABLE READ")
             with connection.begin():
-                yield SliceReader(connection, self.dataset, self._cache)
+                yield SliceReader(connection, self.dataset, self._cache, self.recall)
 
 
 class Warehouse(Store):
     """The tables of one dataset in a database, created and migrated on first use."""
 
-    def __init__(self, url: str, dataset: Dataset = ATS) -> None:
+    def __init__(self, url: str, dataset: Dataset = ATS, recall: Recall = no_recall) -> None:
         """Use the database at ``url``; nothing is opened yet."""
-        super().__init__(url, dataset)
+        super().__init__(url, dataset, recall)
         self._years: set[int] = set()
 
     @cached_property
@@ -115,6 +119,8 @@ class Warehouse(Store):
             ensure_partitions(engine, self.dataset, year)
             self._years.add(year)
         with write_transaction(engine, self.dataset.table_name(str(week))) as connection:
-            writer = SliceWriter(connection, self.dataset, self._cache, week, Batch(run))
+            writer = SliceWriter(
+                connection, self.dataset, self._cache, self.recall, week, Batch(run)
+            )
             yield writer
             writer.close()

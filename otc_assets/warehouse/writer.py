@@ -16,11 +16,15 @@ from otc_assets.domain.weeks import WeekKey
 from otc_assets.warehouse.bulk import insert_frame
 from otc_assets.warehouse.cache import FrameCache
 from otc_assets.warehouse.events import EventLog
-from otc_assets.warehouse.fingerprint import Fingerprints, fingerprints
-from otc_assets.warehouse.reader import SliceReader, of_slice, table_named
+from otc_assets.warehouse.fingerprint import NOT_CONTENT, Fingerprints, fingerprints
+from otc_assets.warehouse.reader import Recall, SliceReader, of_slice, table_named
 from otc_assets.warehouse.schema import rows_of, rows_table
 
 Constant = str | int | date | datetime | None
+
+
+class OtherRowsError(Exception):
+    """Rows are not those that were written: where, and which of the two differ."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +61,12 @@ class SliceWriter(SliceReader):
         connection: sa.Connection,
         dataset: Dataset,
         cache: FrameCache,
+        recall: Recall,
         week: WeekKey,
         batch: Batch,
     ) -> None:
         """Write ``week`` of ``dataset`` through ``connection``, as ``batch``."""
-        super().__init__(connection, dataset, cache)
+        super().__init__(connection, dataset, cache, recall)
         self.week = week
         self.batch = batch
         self.events = EventLog(connection, dataset, week, batch.columns("created_at"))
@@ -101,6 +106,68 @@ class SliceWriter(SliceReader):
         self._remove(name, calc_version=version)
         return count
 
+    def prune(self, name: str, **scope: Any) -> int:
+        """Delete rows of the slice that `Recall` has given again; return how many they were.
+
+        Their lineage stays, and says so.
+
+        Args:
+            name: the table.
+            scope: its revision, or version, whose rows they are.
+
+        Raises:
+            OtherRowsError: they are not the rows that were written, or are not given again.
+
+        """
+        numbers = [row["lineage_number"] for row in self.lineage(name, self.week, **scope)]
+        stored = self._fingerprint(name, scope)
+        self._mark(name, numbers, self.batch.at)
+        self._hold(name, stored, scope, "the store has other rows than were written")
+        again = self._fingerprint(name, scope)
+        self._hold(name, again, scope, "the archive gives other rows than the store has")
+        target = rows_table(name, self.dataset)
+        mine = sa.and_(target.c.slice == self.week.number, target.c.lineage_number.in_(numbers))
+        return self.connection.execute(sa.delete(target).where(mine)).rowcount
+
+    def restore(self, name: str, **scope: Any) -> int:
+        """Insert rows again that were pruned, under their own lineage; return how many they are.
+
+        Arguments are those of `prune`.
+
+        Raises:
+            OtherRowsError: they are not the rows that were pruned.
+
+        """
+        lineage = self.lineage(name, self.week, **scope)
+        rows = self.recall(self, name, self.week, lineage).assign(slice=self.week.number)
+        table, target = rows_of(table_named(name)), rows_table(name, self.dataset)
+        insert_frame(self.connection, table, target, rows)
+        self._mark(name, [row["lineage_number"] for row in lineage], None)
+        restored = self._fingerprint(name, scope)
+        self._hold(name, restored, scope, "the archive gives other rows than were pruned")
+        return len(rows)
+
+    def _mark(self, name: str, numbers: Sequence[int], pruned_at: datetime | None) -> None:
+        target = self.sql_table("lineage")
+        mine = sa.and_(target.c.slice == self.week.number, target.c.lineage_number.in_(numbers))
+        self.connection.execute(sa.update(target).where(mine).values(pruned_at=pruned_at))
+
+    def _fingerprint(self, name: str, scope: Mapping[str, Any]) -> Fingerprints:
+        """Return the fingerprint of rows as they are read, wherever they are."""
+        table = table_named(name)
+        columns = [c.name for c in table.columns if c.name not in NOT_CONTENT]
+        return fingerprints(table, self.frame(name, self.week, columns, fresh=True, **scope))
+
+    def _hold(
+        self, name: str, found: Fingerprints, scope: Mapping[str, Any], otherwise: str
+    ) -> None:
+        """Raise `OtherRowsError` if a fingerprint is not that of the manifest, which gets it."""
+        kept = self._prints_of(name)
+        for part, print_ in found.items():
+            if kept.setdefault(part, print_) != print_:
+                where = " ".join(f"{column} {value}" for column, value in scope.items())
+                raise OtherRowsError(f"{name}, {where}: {otherwise}")
+
     def _prints_of(self, name: str) -> Fingerprints:
         """Return the fingerprints of a table of the slice, to be changed."""
         if self._fingerprints is None:
@@ -114,7 +181,7 @@ class SliceWriter(SliceReader):
             prints.pop(part, None)
         numbers = [
             record["lineage_number"]
-            for record in self._lineage(name, self.week, **scope)
+            for record in self.lineage(name, self.week, **scope)
             if record["calc_version"] not in keep_versions
         ]
         if not numbers:

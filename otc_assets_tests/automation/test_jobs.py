@@ -284,3 +284,35 @@ def test_the_verification_names_a_row_that_was_changed(dagster: Daemon, place: P
 
 def test_a_run_of_slices_does_not_pay_for_a_verification(dagster: Daemon):
     assert verified(dagster, 1, tags={"dagster/partition": "OTC|2025-05-02"}) == []
+
+
+def test_retention_first_tells_and_then_removes_what_it_told(dagster: Daemon, place: Place):
+    shutil.copytree(FIXTURES, place.source, dirs_exist_ok=True)
+    slices = ["OTC:2025-05-02", "OTC:2025-05-09"]
+    place.load(*slices)
+    place.set("OTC_RETAIN_RAW_WEEKS", 4)
+    place.today(date(2025, 6, 3))  # four weeks before: 2025-05-06
+
+    def archived() -> list[str]:
+        with place.store().read() as reader:
+            return [each for each in slices if reader.is_archived(WeekKey.from_string(each))]
+
+    assert dagster.do("ats_retention").success
+    assert archived() == []
+    assert dagster.do("ats_retention", run_config=retaining(dry_run=True)).success
+    assert archived() == []
+    assert dagster.do("ats_retention").success
+    assert archived() == slices[:1]
+    assert place.events("ROWS_PRUNED") == slices[:1]
+
+    with place.store().read() as reader:
+        key = reader.revision(WeekKey.from_string(slices[1]), 1)["archive_key"]
+    (place.source.parent / "archive" / key).unlink()
+    place.today(date(2025, 7, 1))
+    failed = dagster.do("ats_retention", run_config=retaining(dry_run=False))
+    assert not failed.success
+    assert archived() == slices[:1]
+
+
+def retaining(**config: Any) -> dict[str, Any]:
+    return {"ops": {"ats_retain_rows": {"config": config}}}

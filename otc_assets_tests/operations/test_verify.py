@@ -22,7 +22,7 @@ from otc_assets.operations.derive import derive
 from otc_assets.operations.findings import Finding
 from otc_assets.operations.intake import ingest
 from otc_assets.operations.ownership import OwnershipError
-from otc_assets.operations.recompute import Contents
+from otc_assets.operations.recall import Contents
 from otc_assets.operations.revise import Treatment
 from otc_assets.operations.verify import SliceVerification, chosen, verify
 from otc_assets.sources.archive import Archive
