@@ -38,7 +38,7 @@ ui: .venv/installed ## Dagster's UI on http://localhost:3000, of the home that i
 	$(BIN)/dagster dev -p 3000
 
 test: .venv/installed ## all tests, on SQLite and on a real PostgreSQL server
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist worksteal
 
 test-python: .venv-python/installed ## the fixtures' fingerprints on another Python (OTHER_PYTHON)
 	.venv-python/bin/python -m pytest -k known_fingerprints otc_assets_tests/operations

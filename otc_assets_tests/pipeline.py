@@ -1,13 +1,8 @@
-"""Runs the whole pipeline on a store without Dagster, also as a process of its own.
-
-``python -m otc_assets_tests.pipeline URL SOURCE ARCHIVE FIRST LAST TIER...`` does a range; with
-OTC_TEST_KILL_AT=n in its environment it kills itself at its n-th SQL statement.
-"""
+"""Runs the whole pipeline on a store without Dagster."""
 
 import itertools
 import os
 import signal
-import sys
 from collections.abc import Iterable
 from datetime import date, timedelta
 from functools import cache
@@ -72,18 +67,11 @@ def content(warehouse: Warehouse) -> str:
         return fingerprint(reader)
 
 
-def _kill_at(engine: sa.Engine, statement_number: int) -> None:
+def kill_at(engine: sa.Engine, statement_number: int) -> None:
+    """Let this process kill itself at its n-th SQL statement."""
     numbers = itertools.count(1)
 
     @sa.event.listens_for(engine, "after_cursor_execute")
     def _count(*_args: object) -> None:
         if next(numbers) == statement_number:
             os.kill(os.getpid(), signal.SIGKILL)
-
-
-if __name__ == "__main__":
-    url, source, archive, first, last, *tiers = sys.argv[1:]
-    store = Warehouse(url)
-    if number := os.environ.get("OTC_TEST_KILL_AT"):
-        _kill_at(store.engine, int(number))
-    run(store, source, archive, weeks([Tier(tier) for tier in tiers], first, last))

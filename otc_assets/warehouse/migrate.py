@@ -8,6 +8,7 @@ made anew.
 import sqlite3
 import tempfile
 from enum import Enum
+from functools import cache
 
 import sqlalchemy as sa
 from alembic import command
@@ -80,18 +81,26 @@ def _use_write_ahead_log(engine: sa.Engine) -> None:
 
 def schema_of(engine: sa.Engine, dataset: Dataset) -> Schema:
     """Return how the tables of a dataset stand against those of this version; changes nothing."""
-    scripts = ScriptDirectory.from_config(alembic_config())
+    head, known = _revisions(str(alembic_config().get_main_option("script_location")))
     with engine.connect() as connection:
         found = MigrationContext.configure(connection).get_current_revision()
         inspector = sa.inspect(connection)
         there = {*inspector.get_table_names(), *inspector.get_view_names()}
     if found is None:
         return Schema.NONE
-    if found not in {script.revision for script in scripts.walk_revisions()}:
+    if found not in known:
         return Schema.NEWER
     is_whole = {*metadata(dataset).tables, *views(dataset)} <= there
-    at_head = found == scripts.get_current_head()
-    return Schema.CURRENT if at_head and is_whole else Schema.OLDER
+    return Schema.CURRENT if found == head and is_whole else Schema.OLDER
+
+
+@cache
+def _revisions(folder: str) -> tuple[str | None, frozenset[str]]:
+    """Return the newest migration, and all of them; they stay the same while a process runs."""
+    config = alembic_config()
+    config.set_main_option("script_location", folder)
+    scripts = ScriptDirectory.from_config(config)
+    return scripts.get_current_head(), frozenset(s.revision for s in scripts.walk_revisions())
 
 
 def downgrade(engine: sa.Engine, revision: str) -> None:

@@ -1,7 +1,6 @@
 """Dagster's daemon, one iteration at a time, in this process: real ticks, queue and runs."""
 
 import logging
-import sqlite3
 import warnings
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
@@ -10,7 +9,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import dagster as dg
-import sqlalchemy as sa
 import yaml
 from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.execution.backfill import BulkActionStatus
@@ -138,7 +136,6 @@ def daemon(
     overrides = {"run_launcher": LAUNCHER, **{name: settings[name] for name in OURS}}
     with (
         _no_noise(),
-        _no_waiting_for_the_disk(),
         TemporaryDirectory() as folder,
         instance_for_test(
             overrides=overrides | {"storage": _storage_in(folder, settings)}
@@ -159,21 +156,6 @@ def _no_noise() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Property `ScheduleDefinition.environment_vars`")
         yield
-
-
-@contextmanager
-def _no_waiting_for_the_disk() -> Iterator[None]:
-    """Let SQLite leave it to the system when it writes: most of a small run's time is that."""
-
-    def relax(connection: Any, _record: object) -> None:
-        if isinstance(connection, sqlite3.Connection):
-            connection.execute("PRAGMA synchronous = OFF")
-
-    sa.event.listen(sa.Engine, "connect", relax)
-    try:
-        yield
-    finally:
-        sa.event.remove(sa.Engine, "connect", relax)
 
 
 def _in_this_process() -> WorkspaceLoadTarget:

@@ -1,56 +1,34 @@
+"""Rules of the calculations that hold of whatever weeks, against exact arithmetic."""
+
+from collections.abc import Callable
 from fractions import Fraction
 
 import pandas as pd
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from otc_assets.calculations import all_calculations
 from otc_assets.domain.shares import MILLIONTHS
 from otc_assets_tests.calculations.chain import TARGET, Chain, chains, raw_frame
 
-FEW = settings(max_examples=15)
-MORE = settings(max_examples=30)
-
 each_calculation = pytest.mark.parametrize(
     "calc", all_calculations(), ids=lambda calc: calc.spec.label
 )
+RULES: list[Callable[[Chain], None]] = []
 
 
-@each_calculation
-@FEW
-@given(chain=chains(), seed=st.integers(0, 99))
-def test_the_order_of_the_input_rows_is_irrelevant(calc, chain, seed):
-    inputs = chain.inputs(calc)
-    shuffled = {name: f.sample(frac=1, random_state=seed) for name, f in inputs.items()}
-    pd.testing.assert_frame_equal(
-        calc.compute(TARGET, inputs).reset_index(drop=True),
-        calc.compute(TARGET, shuffled).reset_index(drop=True),
-        check_exact=True,
-    )
+def rule(holds: Callable[[Chain], None]) -> Callable[[Chain], None]:
+    """Ask for a rule of every chain that is drawn."""
+    RULES.append(holds)
+    return holds
 
 
-@each_calculation
-@FEW
-@given(chain=chains())
-def test_the_rows_are_what_the_spec_declares_and_in_the_order_of_a_unique_key(calc, chain):
-    rows = calc.compute(TARGET, chain.inputs(calc))
-    assert sorted(rows.columns) == sorted(calc.spec.output_columns)
-    key = [column for column in calc.spec.key if column in rows]
-    keys = list(rows[key].itertuples(index=False, name=None))
-    assert len(keys) > 0
-    assert keys == sorted(set(keys))
-
-
-@each_calculation
-@FEW
-@given(chain=chains())
-def test_a_calculation_leaves_its_input_as_it_is(calc, chain):
-    inputs = chain.inputs(calc)
-    before = {name: frame.copy(deep=True) for name, frame in inputs.items()}
-    calc.compute(TARGET, inputs)
-    for name, frame in inputs.items():
-        pd.testing.assert_frame_equal(frame, before[name], check_exact=True)
+@settings(max_examples=20)
+@given(chains())
+def test_every_rule_holds_of_whatever_weeks(chain):
+    """All of the same weeks, because to compute their tables is what takes time."""
+    for holds in RULES:
+        holds(chain)
 
 
 @each_calculation
@@ -61,9 +39,44 @@ def test_no_rows_give_no_rows_and_the_same_columns(calc):
     assert sorted(rows.columns) == sorted(calc.spec.output_columns)
 
 
-@MORE
-@given(chains())
-def test_shares_and_trades_are_conserved_on_the_whole_way(chain):
+@rule
+def the_order_of_the_input_rows_is_irrelevant(chain):
+    for calc in all_calculations():
+        inputs = chain.inputs(calc)
+        shuffled = {name: f.sample(frac=1, random_state=len(f)) for name, f in inputs.items()}
+        pd.testing.assert_frame_equal(
+            calc.compute(TARGET, inputs).reset_index(drop=True),
+            calc.compute(TARGET, shuffled).reset_index(drop=True),
+            check_exact=True,
+            obj=calc.spec.label,
+        )
+
+
+@rule
+def the_rows_are_what_the_spec_declares_and_in_the_order_of_a_unique_key(chain):
+    for calc in all_calculations():
+        rows = calc.compute(TARGET, chain.inputs(calc))
+        assert sorted(rows.columns) == sorted(calc.spec.output_columns), calc.spec.label
+        key = [column for column in calc.spec.key if column in rows]
+        keys = list(rows[key].itertuples(index=False, name=None))
+        assert len(keys) > 0, calc.spec.label
+        assert keys == sorted(set(keys)), calc.spec.label
+
+
+@rule
+def a_calculation_leaves_its_input_as_it_is(chain):
+    for calc in all_calculations():
+        inputs = chain.inputs(calc)
+        before = {name: frame.copy(deep=True) for name, frame in inputs.items()}
+        calc.compute(TARGET, inputs)
+        for name, frame in inputs.items():
+            pd.testing.assert_frame_equal(
+                frame, before[name], check_exact=True, obj=f"{name} of {calc.spec.label}"
+            )
+
+
+@rule
+def shares_and_trades_are_conserved_on_the_whole_way(chain):
     raw = chain.table("raw")
     total = int(raw["share_volume"].sum()), int(raw["trade_count"].sum())
     volume = chain.table("venue_volume")
@@ -83,9 +96,8 @@ NOTIONALS = [
 ]
 
 
-@MORE
-@given(chains())
-def test_a_notional_is_the_exact_sum_of_its_records_and_unknown_where_one_lacks_it(chain):
+@rule
+def a_notional_is_the_exact_sum_of_its_records_and_unknown_where_one_lacks_it(chain):
     for name, column, key in NOTIONALS:
         amounts = {}
         for record in chain.table("raw").to_dict("records"):
@@ -100,9 +112,8 @@ def test_a_notional_is_the_exact_sum_of_its_records_and_unknown_where_one_lacks_
         }, name
 
 
-@MORE
-@given(chains())
-def test_notional_is_conserved_on_the_whole_way_where_every_record_has_it(chain):
+@rule
+def notional_is_conserved_on_the_whole_way_where_every_record_has_it(chain):
     raw = chain.table("raw")
     known = raw.assign(notional=raw["notional"].fillna(9_007_199_254_740_993))
     whole = Chain({TARGET: known})
@@ -111,9 +122,8 @@ def test_notional_is_conserved_on_the_whole_way_where_every_record_has_it(chain)
         assert int(whole.table(name)[column].sum()) == total, name
 
 
-@MORE
-@given(chains())
-def test_no_symbol_and_no_venue_is_lost_or_made_up(chain):
+@rule
+def no_symbol_and_no_venue_is_lost_or_made_up(chain):
     raw, volume = chain.table("raw"), chain.table("venue_volume")
     assert pairs(volume) == pairs(raw)
     for name in ("symbol_summary", "concentration", "liquidity_score", "research_snapshot"):
@@ -123,9 +133,8 @@ def test_no_symbol_and_no_venue_is_lost_or_made_up(chain):
     assert set(chain.table("rolling_6w")["symbol"]) == window
 
 
-@MORE
-@given(chains())
-def test_each_symbol_has_the_sums_of_its_own_rows(chain):
+@rule
+def each_symbol_has_the_sums_of_its_own_rows(chain):
     raw = chain.table("raw")
     for row in chain.table("symbol_summary").itertuples():
         mine = raw[raw["symbol"] == row.symbol]
@@ -139,9 +148,8 @@ def test_each_symbol_has_the_sums_of_its_own_rows(chain):
             assert row.avg_trade_size == pytest.approx(float(exact), rel=1e-15)
 
 
-@MORE
-@given(chains())
-def test_market_shares_sum_to_100_and_rank_by_volume_then_mpid(chain):
+@rule
+def market_shares_sum_to_100_and_rank_by_volume_then_mpid(chain):
     rows = chain.table("venue_share")
     total = int(rows["total_volume"].sum())
     if total == 0:
@@ -163,9 +171,8 @@ def level_v2(hhi):
     return "competitive" if hhi < 1000 else "moderate" if hhi <= 1800 else "concentrated"
 
 
-@MORE
-@given(chains())
-def test_an_hhi_and_its_levels_are_those_of_exact_arithmetic(chain):
+@rule
+def an_hhi_and_its_levels_are_those_of_exact_arithmetic(chain):
     volumes = chain.table("venue_volume").groupby("symbol")["share_volume"]
     exact = {symbol: exact_hhi([int(v) for v in group]) for symbol, group in volumes}
     for row in chain.table("concentration").itertuples():
@@ -187,9 +194,8 @@ def exact_hhi(volumes):
     return sum(Fraction(100 * v, total) ** 2 for v in volumes) if total else None
 
 
-@MORE
-@given(chains())
-def test_the_top_venue_has_the_largest_volume_and_of_equals_the_first_mpid(chain):
+@rule
+def the_top_venue_has_the_largest_volume_and_of_equals_the_first_mpid(chain):
     volume = chain.table("venue_volume")
     for row in chain.table("concentration").dropna(subset="hhi").itertuples():
         mine = volume[volume["symbol"] == row.symbol]
@@ -199,9 +205,8 @@ def test_the_top_venue_has_the_largest_volume_and_of_equals_the_first_mpid(chain
         assert row.top_venue_share_pct == pytest.approx(float(exact), rel=1e-15)
 
 
-@MORE
-@given(chains())
-def test_a_rolling_average_is_the_mean_of_the_weeks_present(chain):
+@rule
+def a_rolling_average_is_the_mean_of_the_weeks_present(chain):
     weeks = [chain.table("symbol_summary", week).set_index("symbol") for week in chain.weeks]
     for row in chain.table("rolling_6w").itertuples():
         present = [week.loc[row.symbol] for week in weeks if row.symbol in week.index]
@@ -223,9 +228,8 @@ def test_a_rolling_average_is_the_mean_of_the_weeks_present(chain):
             assert row.trend == ("up" if against > 10 else "down" if against < -10 else "stable")
 
 
-@MORE
-@given(chains())
-def test_the_snapshot_shows_what_its_parts_show(chain):
+@rule
+def the_snapshot_shows_what_its_parts_show(chain):
     parts = [chain.table(n) for n in ("symbol_summary", "rolling_6w", "liquidity_score")]
     concentration = chain.table("concentration")
     parts.append(concentration[concentration["calc_version"] == "v1"])

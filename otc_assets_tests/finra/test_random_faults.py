@@ -29,7 +29,7 @@ from otc_assets_tests.finra.truth import Truth, assert_equal
 from otc_assets_tests.finra.world import Part, World
 from otc_assets_tests.pipeline import RUN
 
-FRIDAYS = [date(2025, 10, 10) + timedelta(weeks=n) for n in range(8)]
+FRIDAYS = [date(2025, 10, 10) + timedelta(weeks=n) for n in range(6)]
 SLICES = [(ATS, WeekKey(tier, friday)) for friday in FRIDAYS for tier in Tier]
 SLICES += [(NON_ATS, WeekKey(Tier.OTC, friday)) for friday in FRIDAYS[:3]]
 KINDS = {ATS: finra.ATS, NON_ATS: finra.NON_ATS}
@@ -42,7 +42,7 @@ def part_of(week: WeekKey) -> Part:
 
 @pytest.fixture
 def server():
-    """Eight weeks of three tiers, in pages of 50 rows."""
+    """Six weeks of three tiers, in pages of 50 rows."""
     world = World(seed=11, symbols=35)
     for tier in TIERS.values():
         for friday in FRIDAYS:

@@ -2,40 +2,47 @@
 
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from alembic import op
 
 from otc_assets.domain.tiers import Tier
+from otc_assets.domain.weeks import WeekKey
 from otc_assets.warehouse.events import select_events
 from otc_assets.warehouse.store import Warehouse
-from otc_assets_tests.conftest import FIXTURES, REPOSITORY
-from otc_assets_tests.pipeline import content, run, weeks
+from otc_assets_tests.conftest import FIXTURES
+from otc_assets_tests.forked import exit_codes
+from otc_assets_tests.pipeline import content, kill_at, run, weeks
 
-FIRST, LAST, TIER = "2025-05-23", "2025-06-06", Tier.OTC
+SLICES = weeks([Tier.OTC], "2025-05-23", "2025-06-06")
+TWO = SLICES[:2]
 
 
-def start(url: str, archive: Path, first: str, last: str, **env: str) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen(
-        [
-            *(sys.executable, "-m", "otc_assets_tests.pipeline"),
-            *(url, str(FIXTURES), str(archive), first, last, TIER.value),
-        ],
-        cwd=REPOSITORY,
-        env={**os.environ, **env},
-    )
+KILLED = -signal.SIGKILL
+
+
+def work(
+    url: str, archive: Path, slices: list[WeekKey], kill_at_statement: int | None = None
+) -> None:
+    """Do a range of the fixtures; be killed at a statement, if one is given."""
+    store = Warehouse(url)
+    if kill_at_statement:
+        kill_at(store.engine, kill_at_statement)
+    run(store, FIXTURES, archive, slices)
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The content of a store after one quiet run."""
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[int, str]:
+    """The content of a store after a quiet run of two weeks, and of all three."""
     folder = tmp_path_factory.mktemp("undisturbed")
     store = Warehouse(f"sqlite:///{folder / 'otc.db'}")
-    run(store, FIXTURES, folder / "archive", weeks([TIER], FIRST, LAST))
-    return content(store)
+    run(store, FIXTURES, folder / "archive", TWO)
+    two = content(store)
+    run(store, FIXTURES, folder / "archive", SLICES[2:])
+    return {2: two, 3: content(store)}
 
 
 @pytest.fixture
@@ -47,13 +54,16 @@ def settled(warehouse: Warehouse) -> Warehouse:
 
 @pytest.mark.parametrize("statement", [4, 60, 130, 290])
 def test_killed_at_any_moment_and_run_again(
-    settled: Warehouse, database_url: str, tmp_path: Path, undisturbed: str, statement: int
+    settled: Warehouse,
+    database_url: str,
+    tmp_path: Path,
+    undisturbed: dict[int, str],
+    statement: int,
 ):
-    killed = start(database_url, tmp_path, FIRST, LAST, OTC_TEST_KILL_AT=str(statement))
-    assert killed.wait() == -signal.SIGKILL
+    assert exit_codes(work, (database_url, tmp_path, TWO, statement)) == [KILLED]
     events_and_rows_agree(settled)
-    run(settled, FIXTURES, tmp_path, weeks([TIER], FIRST, LAST))
-    assert content(settled) == undisturbed
+    run(settled, FIXTURES, tmp_path, TWO)
+    assert content(settled) == undisturbed[2]
     events_and_rows_agree(settled)
 
 
@@ -82,44 +92,38 @@ def events_and_rows_agree(warehouse: Warehouse) -> None:
 
 
 @pytest.mark.unmigrated
-def test_killed_during_the_first_migration(database_url: str, tmp_path: Path, undisturbed: str):
-    killed = subprocess.Popen(
-        [sys.executable, "-c", KILL_IN_MIGRATION, database_url], cwd=REPOSITORY
-    )
-    assert killed.wait() == -signal.SIGKILL
+def test_killed_during_the_first_migration(
+    database_url: str, tmp_path: Path, undisturbed: dict[int, str]
+):
+    assert exit_codes(die_in_the_first_migration, (database_url,)) == [KILLED]
     store = Warehouse(database_url)
-    run(store, FIXTURES, tmp_path, weeks([TIER], FIRST, LAST))
-    assert content(store) == undisturbed
+    run(store, FIXTURES, tmp_path, TWO)
+    assert content(store) == undisturbed[2]
 
 
-KILL_IN_MIGRATION = """
-import os, signal, sys
-from alembic import op
-create = op.create_table
-def die_at_the_fifth(name, *args, **kwargs):
-    if name == "quality_checks":
-        os.kill(os.getpid(), signal.SIGKILL)
-    return create(name, *args, **kwargs)
-op.create_table = die_at_the_fifth
-from otc_assets.warehouse.events import select_events
-from otc_assets.warehouse.store import Warehouse
-Warehouse(sys.argv[1]).engine
-"""
+def die_in_the_first_migration(url: str) -> None:
+    create = op.create_table
+
+    def die_at_the_fifth(name: str, *columns: Any, **how: Any) -> Any:
+        if name == "quality_checks":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return create(name, *columns, **how)
+
+    op.create_table = die_at_the_fifth
+    assert Warehouse(url).engine
 
 
 def test_two_processes_on_the_same_slices(
-    settled: Warehouse, database_url: str, tmp_path: Path, undisturbed: str
+    settled: Warehouse, database_url: str, tmp_path: Path, undisturbed: dict[int, str]
 ):
-    both = [start(database_url, tmp_path, FIRST, LAST) for _ in range(2)]
-    assert [process.wait() for process in both] == [0, 0]
-    assert content(settled) == undisturbed
+    assert exit_codes(work, *[(database_url, tmp_path, TWO)] * 2) == [0, 0]
+    assert content(settled) == undisturbed[2]
 
 
 def test_processes_on_neighbouring_slices(
-    settled: Warehouse, database_url: str, tmp_path: Path, undisturbed: str
+    settled: Warehouse, database_url: str, tmp_path: Path, undisturbed: dict[int, str]
 ):
     """Whichever comes last brings rolling windows and comparisons of later weeks up to date."""
-    parts = [(FIRST, FIRST), ("2025-05-30", "2025-05-30"), (LAST, LAST)]
-    processes = [start(database_url, tmp_path, first, last) for first, last in parts]
-    assert [process.wait() for process in processes] == [0, 0, 0]
-    assert content(settled) == undisturbed
+    parts = [(database_url, tmp_path, [week]) for week in SLICES]
+    assert exit_codes(work, *parts) == [0, 0, 0]
+    assert content(settled) == undisturbed[3]

@@ -1,10 +1,7 @@
 """The snapshot rebuilt from the archive beside the live one: only what is explained is replaced."""
 
-import os
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -30,9 +27,10 @@ from otc_assets.sources.files import FileSource
 from otc_assets.warehouse.engine import write_transaction
 from otc_assets.warehouse.schema import EVENT_LOG
 from otc_assets.warehouse.store import Warehouse
-from otc_assets_tests.conftest import FIXTURES, REPOSITORY
+from otc_assets_tests.conftest import FIXTURES
+from otc_assets_tests.forked import exit_codes
 from otc_assets_tests.operations.test_as_known import FIRST, SECOND, write
-from otc_assets_tests.pipeline import RUN, TODAY, content, run, weeks
+from otc_assets_tests.pipeline import RUN, TODAY, content, kill_at, run, weeks
 
 OTC = weeks([Tier.OTC], "2025-05-16", "2025-05-23")
 WEEK = OTC[0]
@@ -327,19 +325,10 @@ def test_who_writes_during_a_rebuild_waits_and_loses_nothing(
     assert content(Warehouse(warehouse.url)) == content(quiet)
 
 
-KILLED = """
-import sys
-from otc_assets_tests.pipeline import RUN, _kill_at, weeks
-from otc_assets.domain.tiers import Tier
-from otc_assets.operations.rebuild import rebuild
-from otc_assets.sources.archive import Archive
-from otc_assets.warehouse.schema import EVENT_LOG
-from otc_assets.warehouse.store import Warehouse
-url, archive, week, statement = sys.argv[1:]
-store = Warehouse(url)
-_kill_at(store.engine, int(statement))
-rebuild(store, Archive(archive), weeks([Tier.OTC], week, week)[0], RUN, "it was tampered with")
-"""
+def rebuild_and_die(url: str, archive: Path, statement: int) -> None:
+    warehouse = Warehouse(url)
+    kill_at(warehouse.engine, statement)
+    rebuild(warehouse, Archive(str(archive)), WEEK, RUN, "it was tampered with")
 
 
 @pytest.mark.parametrize("from_the_end", [1, 10])
@@ -354,14 +343,9 @@ def test_killed_while_it_swaps_all_stays_and_a_second_run_does_it(
     statements = []
     sa.event.listen(counted.engine, "after_cursor_execute", lambda *args: statements.append(args))
     rebuild(counted, archive, WEEK, RUN, "it was tampered with")
-    arguments = [store.url, archive.root.as_posix(), str(WEEK.week_ending)]
-    killed = subprocess.run(
-        [sys.executable, "-c", KILLED, *arguments, str(len(statements) - from_the_end)],
-        cwd=REPOSITORY,
-        env=dict(os.environ),
-        check=False,
-    )
-    assert killed.returncode == -signal.SIGKILL
+    at = len(statements) - from_the_end
+    killed = exit_codes(rebuild_and_die, (store.url, tmp_path / "archive", at))
+    assert killed == [-signal.SIGKILL]
     assert content(store) == bad
     assert events(store, "PROJECTION_REBUILT") == []
     rebuild(store, archive, WEEK, RUN, "it was tampered with")

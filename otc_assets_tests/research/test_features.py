@@ -309,7 +309,7 @@ Correction = st.tuples(
     first=st.lists(Records, min_size=5, max_size=5),
     corrections=st.lists(Correction, max_size=3, unique_by=lambda c: (c[0], c[1])),
 )
-@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_is_known_on_a_day_is_what_was_public(
     tmp_path_factory: pytest.TempPathFactory, first: list[dict[str, int]], corrections: list
 ):

@@ -83,7 +83,7 @@ Corrections = st.tuples(
     corrections=st.lists(Corrections, max_size=3, unique_by=lambda c: c[:3]),
     data=st.data(),
 )
-@settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=3, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_each_day_shows_what_was_public_by_its_end_and_nothing_later(
     tmp_path_factory: pytest.TempPathFactory,
     first: list[Any],

@@ -71,7 +71,7 @@ def lines_of(folder: Path, name: str, symbol: str) -> list[tuple[int, str]]:
     corrections=st.lists(Corrections, max_size=2, unique_by=lambda c: c[1:3]),
     data=st.data(),
 )
-@settings(max_examples=3, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=2, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_history_is_a_tree_and_leads_every_row_to_its_lines(
     tmp_path_factory: pytest.TempPathFactory,
     dataset: Dataset,

@@ -78,7 +78,7 @@ def test_a_line_with_one_odd_value_is_refused_alone_and_kept_whole(odd):
     assert list(file.rows["line_number"]) == [2, 4]
 
 
-@settings(max_examples=120)
+@settings(max_examples=80)
 @given(lines=st.lists(LINES, max_size=8), again=st.booleans(), end=st.sampled_from(["\n", "\r\n"]))
 @example(lines=[(WITH_A_LINE_BREAK_OF_UNICODE, "")], again=True, end="\n")
 def test_any_rows_come_back_as_they_were_written(lines, again, end):
@@ -135,7 +135,7 @@ def edited(data: bytes, edits) -> bytes:
     return data
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(
     start=st.sampled_from([A_DOWNLOAD, A_PSV]), data=LINES_OF_BYTES | LINES_OF_TEXT.map(str.encode)
 )
@@ -149,7 +149,7 @@ def test_any_bytes_without_a_header_are_refused(data):
         parsed(data)
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(
     data=st.sampled_from([A_DOWNLOAD, A_PSV, api_json([row(), row("B")])]),
     edits=st.lists(EDITS, min_size=1, max_size=4),
@@ -164,7 +164,7 @@ JSON_VALUES = st.one_of(
 RECORDS = st.dictionaries(st.sampled_from(API), JSON_VALUES, max_size=4)
 
 
-@settings(max_examples=100)
+@settings(max_examples=80)
 @given(changes=st.lists(RECORDS, max_size=4))
 def test_any_values_in_json_are_taken_or_refused(changes):
     records = [row() | change for change in changes]
