@@ -192,6 +192,17 @@ def _fill(folder: Path) -> None:
         warehouse.engine.dispose()
 
 
+@contextmanager
+def empty_store(request: pytest.FixtureRequest, kind: str, folder: Path) -> Iterator[str]:
+    """Give the URL of an empty store for as long as a fixture wants it."""
+    if kind == "sqlite":
+        yield f"sqlite:///{folder / 'otc.db'}"
+        return
+    server, template = map(request.getfixturevalue, ("postgres_server", "migrated_database"))
+    with database(server, template) as url:
+        yield url
+
+
 @pytest.fixture
 def postgres_url(request: pytest.FixtureRequest, postgres_server: str) -> Iterator[str]:
     """The URL of a database of its own; of tests marked unmigrated, nothing at all is in it."""

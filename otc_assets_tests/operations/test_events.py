@@ -1,7 +1,6 @@
 """What the stream tells of refusals, corrections and repeats, and that it can be done again."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -20,7 +19,7 @@ from otc_assets.operations.revise import Treatment
 from otc_assets.sources.archive import Archive
 from otc_assets.warehouse.events import select_events
 from otc_assets.warehouse.store import Warehouse
-from otc_assets_tests.conftest import database
+from otc_assets_tests.conftest import empty_store
 from otc_assets_tests.operations.test_as_known import FIRST, SECOND, write
 from otc_assets_tests.pipeline import RUN, content, run
 
@@ -81,25 +80,27 @@ def test_a_blocked_table_says_so_and_leads_to_its_file(
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
-def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where source and archive of `eventful` are."""
-    return tmp_path_factory.mktemp(request.param)
+def kind(request: pytest.FixtureRequest) -> str:
+    """On which database `eventful` is."""
+    return str(request.param)
 
 
 @pytest.fixture(scope="module")
-def eventful(request: pytest.FixtureRequest, folder: Path) -> Iterator[Warehouse]:
+def folder(kind: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where source and archive of `eventful` are."""
+    return tmp_path_factory.mktemp(kind)
+
+
+@pytest.fixture(scope="module")
+def eventful(request: pytest.FixtureRequest, kind: str, folder: Path) -> Iterator[Warehouse]:
     """Two weeks, the first of which is corrected, and also by an older file that comes late."""
-    place = nullcontext(f"sqlite:///{folder / 'otc.db'}")
-    if folder.name.startswith("postgres"):
-        server, template = map(request.getfixturevalue, ("postgres_server", "migrated_database"))
-        place = database(server, template)
     contents = [
         ("week_2025-05-02_a.csv", FIRST, [("AAA", 100, "2025-05-19"), ("BBB", 5, "2025-05-19")]),
         ("week_2025-05-09.csv", SECOND, [("AAA", 70, "2025-05-27")]),
         ("week_2025-05-02_c.csv", FIRST, [("AAA", 300, "2025-06-10")]),
         ("week_2025-05-02_b.csv", FIRST, [("AAA", 200, "2025-06-03")]),
     ]
-    with place as url:
+    with empty_store(request, kind, folder) as url:
         warehouse = Warehouse(url)
         for name, week, rows in contents:
             write(folder / "source", name, *rows)

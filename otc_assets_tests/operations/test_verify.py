@@ -3,7 +3,6 @@
 import hashlib
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 
 import pandas as pd
@@ -31,7 +30,7 @@ from otc_assets.warehouse.cache import FrameCache
 from otc_assets.warehouse.fingerprint import fingerprints
 from otc_assets.warehouse.reader import SliceReader, table_named
 from otc_assets.warehouse.store import Store, Warehouse
-from otc_assets_tests.conftest import database
+from otc_assets_tests.conftest import empty_store
 from otc_assets_tests.fingerprints import fingerprints_of
 from otc_assets_tests.operations.test_as_known import FIRST, SECOND, write
 from otc_assets_tests.pipeline import RUN, TODAY, run
@@ -94,14 +93,7 @@ def filled(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Filled]:
     folder = tmp_path_factory.mktemp("filled")
-    with ExitStack() as stack:
-        url = f"sqlite:///{folder / 'otc.db'}"
-        if request.param == "sqlite":
-            shutil.copy(request.getfixturevalue("migrated_file"), folder / "otc.db")
-        else:
-            server = request.getfixturevalue("postgres_server")
-            template = request.getfixturevalue("migrated_database")
-            url = stack.enter_context(database(server, template))
+    with empty_store(request, request.param, folder) as url:
         there = Filled(url, folder)
         yield there
         there.store.engine.dispose()
@@ -443,13 +435,12 @@ ROWS = [(f"S{n}", n * 10 + 0.5, "2025-05-19") for n in range(1, 7)]
     max_examples=2, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
 )
 def test_neither_the_order_of_lines_nor_how_they_are_split_shows_in_derived_tables(
-    migrated_file: Path, tmp_path_factory: pytest.TempPathFactory, lines: list, at: int
+    tmp_path_factory: pytest.TempPathFactory, lines: list, at: int
 ):
     """Split files are merged into a second revision, of which number and day are its own."""
     found = []
     for files in ([ROWS], [lines], [lines[:at], lines[at:]]):
         folder = tmp_path_factory.mktemp("split")
-        shutil.copy(migrated_file, folder / "otc.db")
         for number, rows in enumerate(files):
             write(folder / "source", f"week_2025-05-02_{number}.csv", *rows)
         store = Warehouse(f"sqlite:///{folder / 'otc.db'}")
