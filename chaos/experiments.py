@@ -1,6 +1,8 @@
 """Every experiment, in the order in which they are listed."""
 
+from chaos.big_files import BIG_FILES
 from chaos.experiment import Experiment
+from chaos.files import FILES
 from chaos.histories import HISTORIES
 from chaos.kills import KILLS
 from chaos.postgres import POSTGRES
@@ -13,4 +15,6 @@ EXPERIMENTS: tuple[Experiment, ...] = (
     POSTGRES,
     PROXY,
     HISTORIES,
+    FILES,
+    BIG_FILES,
 )
