@@ -1,6 +1,8 @@
 """Every experiment, in the order in which they are listed."""
 
+from chaos.archive import ARCHIVE
 from chaos.big_files import BIG_FILES
+from chaos.clock import CLOCK
 from chaos.experiment import Experiment
 from chaos.files import FILES
 from chaos.histories import HISTORIES
@@ -17,4 +19,6 @@ EXPERIMENTS: tuple[Experiment, ...] = (
     HISTORIES,
     FILES,
     BIG_FILES,
+    ARCHIVE,
+    CLOCK,
 )
