@@ -256,6 +256,13 @@ def test_any_bytes_are_taken_or_refused(data):
     assert is_taken_or_refused(data)
 
 
+@pytest.mark.parametrize("column", ["updated", "published"])
+def test_a_day_soon_to_come_refuses_the_file_since_our_clock_may_be_behind(column):
+    data = api_json([row(), row("BRK.B", **{column: "2026-01-16"})])
+    with pytest.raises(SourceError, match=f"^{N}, line 2: 2026-01-16 is yet to come"):
+        parsed(data, N)
+
+
 # What mutated files have found
 
 
