@@ -191,7 +191,7 @@ def _put_back(files: dict[str, bytes]) -> None:
 ARCHIVE = Experiment(
     name="archive",
     claim="a slice is refused with a reason or taken in whole, and no key has other bytes",
-    short=20,
+    short=8,
     long=2000,
     prepare=prepare,
 )

@@ -3,6 +3,8 @@
 from chaos.archive import ARCHIVE
 from chaos.big_files import BIG_FILES
 from chaos.clock import CLOCK
+from chaos.dagster_disk import DAGSTER_DISK
+from chaos.disk import DISK
 from chaos.experiment import Experiment
 from chaos.files import FILES
 from chaos.histories import HISTORIES
@@ -21,4 +23,6 @@ EXPERIMENTS: tuple[Experiment, ...] = (
     BIG_FILES,
     ARCHIVE,
     CLOCK,
+    DISK,
+    DAGSTER_DISK,
 )
