@@ -1,7 +1,9 @@
 """No secret is in anything that the platform prints, logs or stores, whichever way it fails."""
 
+import asyncio
 import base64
 import contextlib
+import json
 import logging
 import socket
 import struct
@@ -17,7 +19,11 @@ import dagster as dg
 import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
+from dagster._core.test_utils import instance_for_test
+from dagster._core.workspace.context import WorkspaceProcessContext
+from dagster._core.workspace.load_target import EmptyWorkspaceTarget
 from dagster._serdes import serialize_value
+from dagster_graphql.schema import create_schema
 
 from otc_assets.assets import platform as platform_module
 from otc_assets.assets.platform import Platform
@@ -79,6 +85,36 @@ class AuthenticationServer:
         self._socket.close()
 
 
+def answer_of_the_ui(instance: dg.DagsterInstance, run_id: str) -> str:
+    """Return what the UI's page of a run asks by GraphQL, and is answered."""
+    with WorkspaceProcessContext(instance, EmptyWorkspaceTarget()) as process:
+        context = process.create_request_context()
+        asked = create_schema().execute_async(
+            PAGE_OF_A_RUN, context_value=context, variable_values={"run": run_id}
+        )
+        answer = asyncio.run(asked)
+    assert answer.data, answer.errors
+    events = answer.data["logsForRun"]["events"]
+    assert any(event["__typename"] == "ExecutionStepFailureEvent" for event in events)
+    return json.dumps(answer.data)
+
+
+PAGE_OF_A_RUN = """
+query ($run: ID!) {
+  runOrError(runId: $run) { ... on Run { status runConfigYaml tags { key value } } }
+  logsForRun(runId: $run) {
+    ... on EventConnection {
+      events {
+        __typename
+        ... on MessageEvent { message }
+        ... on ErrorEvent { error { message stack errorChain { error { message stack } } } }
+      }
+    }
+  }
+}
+"""
+
+
 @dataclass
 class Told:
     """Whatever comes out of the platform."""
@@ -107,7 +143,7 @@ class Told:
         for cached in ("_warehouse", "_files", "_client"):
             getattr(platform_module, cached).cache_clear()
         job = build_defs([ATS], platform=Platform()).resolve_implicit_global_asset_job_def()
-        with dg.DagsterInstance.ephemeral() as instance:
+        with instance_for_test() as instance:
             result = job.execute_in_process(
                 instance=instance,
                 asset_selection=[dg.AssetKey("raw")],
@@ -121,6 +157,10 @@ class Told:
             self.texts += [serialize_value(record) for record in records]
             self.texts += [record.user_message for record in records]
             self.texts += [serialize_value(run), repr(run.tags)]
+            self.texts.append(answer_of_the_ui(instance, result.run_id))
+            files = [path for path in Path(instance.root_directory).rglob("*") if path.is_file()]
+            assert any(path.suffix == ".err" for path in files)  # what the run printed
+            self.texts += [path.read_bytes().decode(errors="replace") for path in files]
 
     def store(self, path: Path) -> None:
         """Keep all that is in a store: manifest, dead letters and events among it."""
