@@ -6,6 +6,7 @@ its own. Imports the standard library alone.
 """
 
 import os
+import re
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
@@ -33,8 +34,13 @@ DEFAULTS = {
 }
 """Each variable and its default; the README explains them."""
 
+ADDRESSES = ("OTC_HOME", "OTC_SOURCE_URL", "OTC_ARCHIVE_URL", "OTC_FEATURES_URL", "OTC_PAGE_URL")
+"""The variables whose values are shown: in errors, in logs and in the store."""
+
 PARTS_OF_OLD = ("otc.db", "archive", "features", "research.html", "dagster")
 """What versions before the home kept in `.otc` itself."""
+_LOGIN = re.compile(r"://[^/]*:(?!\d+/).*@")
+"""A login in an address; not a port before a path with an @ in it."""
 MOVING = "moving"
 """Where in `.otc` these parts are, from the first that is moved until all are."""
 
@@ -53,10 +59,11 @@ def home() -> str:
     """Return the address of the home: an absolute path, or an address such as s3://bucket/prefix.
 
     Raises:
-        ValueError: an earlier version has left its files in `.otc`, which have to be moved first.
+        ValueError: an earlier version has left its files in `.otc`, which have to be moved first,
+            or there is a password in the address.
 
     """
-    if named := os.environ.get("OTC_HOME"):
+    if named := _named("OTC_HOME"):
         return named.rstrip("/") if is_address(named) else str(Path(named).expanduser().absolute())
     default = project() / DEFAULTS["OTC_HOME"]
     if left := old_parts():
@@ -82,12 +89,13 @@ def setting(name: str) -> str:
     """Return a setting: the environment's value, or the default if that is unset or empty.
 
     Raises:
-        ValueError: the default is part of a home in which it cannot be.
+        ValueError: the default is part of a home in which it cannot be, or there is a password in
+            an address that is shown.
 
     """
     if name == "OTC_HOME":
         return home()
-    if named := os.environ.get(name):
+    if named := _named(name):
         return named
     default = DEFAULTS[name]
     if HOME not in default:
@@ -98,6 +106,17 @@ def setting(name: str) -> str:
             f"OTC_HOME is {home()}, where no database file can be: set {name} to {needed}"
         )
     return default.replace(HOME, home())
+
+
+def _named(name: str) -> str:
+    """Return what the environment has; an address with a password is not even named."""
+    value = os.environ.get(name, "")
+    if name in ADDRESSES and _LOGIN.search(value):
+        raise ValueError(
+            f"{name} has a password in it, which would show wherever the address does: leave it "
+            "out, and give the login to the file system (AWS_..., ~/.netrc, a key file)"
+        )
+    return value
 
 
 def weeks_setting(name: str) -> int | None:

@@ -44,7 +44,8 @@ REASONS = {
     "the point",
     RejectReason.INVALID_DATE: "a date that is none, that lies before the end of the week, or "
     "another week than the file's",
-    RejectReason.FUTURE_DATE: "a date after the day of reading",
+    RejectReason.FUTURE_DATE: "a date over a year after the day of reading; with a nearer one, the "
+    "whole file is refused until that day",
     RejectReason.EXACT_REPEAT: "the same line again: counted once",
 }
 

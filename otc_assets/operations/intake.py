@@ -62,13 +62,18 @@ class SliceIntake:
     received: list[Received] = field(default_factory=list)
     """Contents that are archived and parsed, in the order of their revisions."""
     refusals: list[str] = field(default_factory=list)
+    is_archive_failing: bool = False
     refused: list[tuple[FileFacts, str]] = field(default_factory=list)
     """The files among them whose bytes the archive keeps, and what is wrong with each."""
     skipped: list[IngestionResult] = field(default_factory=list)
     """Of the contents whose bytes the store has already."""
 
     def take_in(self) -> SliceOutcome:
-        """Read the source, archive and parse what it has, and write it in one transaction."""
+        """Read the source, archive and parse what it has, and write it in one transaction.
+
+        If the archive fails at one content, none is written: a correction that came in without
+        what it corrects would become the first revision.
+        """
         self._harvest()
         try:
             return self._store()
@@ -101,6 +106,8 @@ class SliceIntake:
             return
         for file in files:
             self._receive(file, known)
+        if self.is_archive_failing:
+            self.received = []
         self.received.sort(key=lambda r: (r.parsed.newest_update or date.min, r.parsed.name))
 
     def _known(self) -> dict[str, dict[str, Any]]:
@@ -124,6 +131,7 @@ class SliceIntake:
             self.received.append(Received(parsed, self.index.source, key, known_on))
         except SourceError as error:
             self.refusals.append(str(error))
+            self.is_archive_failing |= isinstance(error, ArchiveError)
             if kept:
                 self.refused.append((kept, str(error)))
 

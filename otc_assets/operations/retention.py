@@ -143,8 +143,9 @@ def _change(
             _tell(writer, done, is_pruning=is_pruning)
             return SliceRows(week, done)
     except UnreadableError as error:
-        remedy = f"put the file {error.name} back into the source and materialize raw of this week"
-        return RetentionError(f"{week} was left as it is: {error}; {remedy}")
+        remedy = f"put {error.name} back into the source and materialize raw of this week"
+        told = f"{error}; {remedy}" if error.name else str(error)
+        return RetentionError(f"{week} was left as it is: {told}")
     except OtherRowsError as error:
         named = f"`otc verify --tier '{week.tier}' --week {week.week_ending}` names the values"
         return RetentionError(f"{week} was left as it is: {error}; {named}")

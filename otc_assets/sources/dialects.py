@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import numpy as np
@@ -104,6 +104,9 @@ SIMPLE_PSV = Dialect(
 
 DIALECTS = (QUERY_API, FINRA_DOWNLOAD, SIMPLE_PSV)
 
+MAX_VALUES = 8_000_000
+"""FINRA's largest slice has 2.8 million (170,000 rows of 17); each takes 200 bytes of memory."""
+
 API_TIERS = {Tier.NMS_TIER_1: "T1", Tier.NMS_TIER_2: "T2", Tier.OTC: "OTCE"}
 """The Query API's tierIdentifier."""
 
@@ -141,9 +144,11 @@ def read_lines(name: str, data: bytes, *, strict: bool = True) -> Lines:
             content is read as far as it goes, which is enough to tell which slice it is of.
 
     Raises:
-        SourceError: empty, header only, no text, no UTF-8, truncated, or of no known dialect.
+        SourceError: empty, header only, no text, no UTF-8, truncated, of no known dialect, with a
+            column twice, or with more than `MAX_VALUES` values.
 
     """
+    _refuse_too_many(name, data)
     text = _decode(name, data, strict=strict)
     if text.lstrip()[:1] in ("[", "{"):
         return _from_json(name, text)
@@ -156,6 +161,9 @@ def read_lines(name: str, data: bytes, *, strict: bool = True) -> Lines:
     dialect = next((d for d in DIALECTS if not d.lacks(header)), None)
     if dialect is None:
         raise SourceError(name, _unknown(header), line=1)
+    if twice := sorted({c for c in header if c in dialect.renames and header.count(c) > 1}):
+        reason = f"has {', '.join(twice)} twice: which one counts cannot be told"
+        raise SourceError(name, reason, line=1)
     filled = pc.not_equal(pc.utf8_trim_whitespace(lines), "").to_numpy(zero_copy_only=False)
     numbers = 1 + np.flatnonzero(filled[1:]) + 1
     if not len(numbers):
@@ -203,6 +211,12 @@ def _is_cut(dialect: Dialect, header: list[str], last: list[str]) -> bool:
         return True
     is_date = dialect.renames.get(header[-1]) in ("revision_date", "publication_date", "week_start")
     return is_date and len(last[-1]) < len("2025-12-26")
+
+
+def _refuse_too_many(name: str, data: bytes) -> None:
+    if len(data) > MAX_VALUES and sum(map(data.count, (b",", b"|", b"\n"))) > MAX_VALUES:
+        reason = f"has over {MAX_VALUES:,} values, and no week of FINRA's has: it is something else"
+        raise SourceError(name, reason)
 
 
 def _decode(name: str, data: bytes, *, strict: bool) -> str:
@@ -258,7 +272,7 @@ def _lines(dialect: Dialect, rows: pd.DataFrame, table: pd.DataFrame) -> Lines:
 def _from_json(name: str, text: str) -> Lines:
     """Read the Query API's array of flat objects; the line number is the record's."""
     try:
-        records = json.loads(text, parse_float=_plain, parse_int=str)
+        records = json.loads(text, parse_float=_plain, parse_int=str, object_pairs_hook=_object)
     except json.JSONDecodeError as error:
         reason = f"is no whole JSON document ({error.msg}); download it again"
         raise SourceError(name, reason, line=error.lineno) from None
@@ -301,9 +315,18 @@ def record_texts(text: str) -> list[str]:
         position = end
 
 
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any] | list[tuple[str, Any]]:
+    """Return a JSON object; one that has a name twice stays a list, which is no record."""
+    record = dict(pairs)
+    return record if len(record) == len(pairs) else pairs
+
+
 def _plain(number: str) -> str:
     """Return a JSON number with a point or an exponent (1.50528905E7) as plain digits."""
-    value = Decimal(number)
+    try:
+        value = Decimal(number)
+    except InvalidOperation:  # an exponent beyond all bounds
+        return number
     if value and not -30 <= value.adjusted() <= 20:  # no quantity: let the line's judge see it
         return number
     return f"{value:f}".rstrip("0").rstrip(".") if value % 1 else f"{value.to_integral_value():f}"

@@ -17,7 +17,8 @@ from otc_assets.sources.resolve import NameHint, dataset_of, hint_of, resolve
 
 SUFFIXES = {".csv", ".psv", ".txt", ".json"}
 MAX_BYTES = 256 * 2**20
-"""FINRA's largest week of one tier is below 30 MB: a file beyond this is something else."""
+"""FINRA's largest week of one tier is below 30 MB as CSV, and some 100 MB as JSON: a file beyond
+this is something else, and is not read."""
 SAMPLE_WHOLE = 2**20
 """Files up to this size are read whole to tell their slice; of larger ones, parts."""
 SAMPLE_PARTS, SAMPLE_PART = 16, 2**16

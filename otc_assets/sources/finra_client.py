@@ -49,7 +49,7 @@ log = logging.getLogger(__name__)
 
 def finra_address() -> str:
     """Return the address of the Query API: FINRA's own, unless OTC_SOURCE_URL names another."""
-    return os.environ.get("OTC_SOURCE_URL") or FINRA
+    return setting("OTC_SOURCE_URL") if os.environ.get("OTC_SOURCE_URL") else FINRA
 
 
 class Fault(Exception):

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pandas as pd
@@ -44,6 +44,10 @@ OPTIONAL = (
     "last_reported_date",
 )
 """Those that not every dialect, or not every row, has; null where there is none."""
+
+CLOCK_MAY_BE_BEHIND = timedelta(days=366)
+"""A date up to this far ahead tells that our clock is behind; one beyond is a slip in its line.
+With such a clock, a correction would be kept for ever without the lines that it corrects."""
 
 ROW_COLUMNS = ("line_number", *CONTENT, "content_hash")
 REJECT_COLUMNS = ("line_number", "reason_code", "raw_line")
@@ -99,7 +103,7 @@ def parse(
     week = resolve(name, lines, today)
     if week != asked:
         raise SourceError(name, f"holds {week}, not the slice asked for, {asked}")
-    good, rejects = _judge(lines, week, today, dataset)
+    good, rejects = _judge(name, lines, week, today, dataset)
     publication = expected_publication_date(week, dataset)
     dated = "revision_date" in good
     rows = _rows(good, publication)
@@ -135,15 +139,28 @@ def _first(rejects: pd.DataFrame) -> str:
 
 
 def _judge(
-    lines: Lines, week: WeekKey, today: date, dataset: Dataset
+    name: str, lines: Lines, week: WeekKey, today: date, dataset: Dataset
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Part the good lines from the refused ones."""
     rows = lines.rows.assign(mpid=_venues(lines.rows, dataset.venue_columns))
     reasons = reject_reasons(rows, week, today, dataset)
+    _refuse_dates_to_come(name, rows[reasons == RejectReason.FUTURE_DATE.value], today)
     refused = rows.assign(reason_code=reasons)[reasons != ""]
     rejects = pd.concat([lines.malformed, refused[list(REJECT_COLUMNS)]])
     good = rows[reasons == ""].reset_index(drop=True)
     return good, rejects.sort_values("line_number").reset_index(drop=True)
+
+
+def _refuse_dates_to_come(name: str, future: pd.DataFrame, today: date) -> None:
+    """Refuse a file that has lines of a day soon to come."""
+    first, last = today.isoformat(), (today + CLOCK_MAY_BE_BEHIND).isoformat()
+    for column in ("publication_date", "revision_date"):
+        if column in future:
+            soon = future[future[column].between(first, last, inclusive="right")]
+            if not soon.empty:
+                line = soon.iloc[0]
+                reason = f"{line[column]} is yet to come, today is {today}: is the clock right?"
+                raise SourceError(name, reason, line=int(line["line_number"]))
 
 
 def _venues(rows: pd.DataFrame, columns: Sequence[str]) -> "pd.Series[str]":

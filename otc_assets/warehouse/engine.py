@@ -59,13 +59,16 @@ def create_engine(url: str, *, read_only: bool = False) -> sa.Engine:
 
 def shown(url: str) -> str:
     """Return the address of a store as people may see it, without its password."""
-    return _parsed(url).render_as_string(hide_password=True)
+    address = _parsed(url)
+    if "password" in address.query:  # where libpq takes it too
+        address = address.update_query_dict({"password": "***"})
+    return address.render_as_string(hide_password=True)
 
 
 def _parsed(url: str) -> sa.URL:
     try:
         return sa.make_url(url)
-    except sa.exc.ArgumentError:  # whose message has the whole text, a password included
+    except (sa.exc.ArgumentError, ValueError):  # which say the text, a password included
         raise ValueError(
             "OTC_DATABASE_URL is no address of a database; use sqlite:///path/to/file.db or "
             "postgresql+psycopg://user:password@host/database"

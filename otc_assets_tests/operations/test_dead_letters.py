@@ -14,7 +14,7 @@ from otc_assets.operations import intake
 from otc_assets.operations.intake import ingest
 from otc_assets.operations.outcome import SliceOutcome
 from otc_assets.sources.archive import Archive
-from otc_assets.sources.errors import SourceError
+from otc_assets.sources.errors import ArchiveError, SourceError
 from otc_assets.sources.files import FileSource
 from otc_assets.warehouse.store import Warehouse
 from otc_assets.warehouse.writer import RunIds
@@ -233,6 +233,27 @@ def test_an_archive_that_fails_costs_nothing_and_heals(each_desk: Desk, place: s
     assert each_desk.volumes() == {1: [1200, 0.5], 2: [1300, 0.5]}
     assert each_desk.archived() == {GOOD, CORRECTED}
     assert len(list(each_desk.archive.rglob("*.csv"))) == 2
+
+
+@pytest.mark.parametrize("step", ["receive", "accepted_on", "accept"])
+def test_an_archive_that_fails_at_one_content_takes_none_of_its_slice(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, step: str
+):
+    """A correction that came in alone would become the first revision."""
+    desk.put(NAMED, GOOD)
+    desk.put(NEWER, CORRECTED)
+    fails, real = iter([True]), getattr(Archive, step)
+
+    def once(archive: Archive, *args: Any) -> Any:
+        if next(fails, False):
+            raise ArchiveError("a key", "the archive (OTC_ARCHIVE_URL) fails")
+        return real(archive, *args)
+
+    monkeypatch.setattr(Archive, step, once)
+    assert desk.take().status is REFUSED
+    assert desk.volumes() == {}
+    assert desk.take().status is LOADED
+    assert desk.volumes() == {1: [1200, 0.5], 2: [1300, 0.5]}
 
 
 def test_an_archive_that_fails_from_the_first_has_no_rows_without_bytes(desk: Desk):

@@ -9,11 +9,14 @@ from upath import UPath
 
 from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import WeekKey
+from otc_assets.sources import dialects
 from otc_assets.sources.archive import Archive, archived_on
 from otc_assets.sources.errors import ArchiveError, SourceError
 from otc_assets.sources.files import FileSource
 from otc_assets.sources.resolve import hint_of
 from otc_assets_tests.sources.samples import (
+    API,
+    DOWNLOAD,
     NAMED,
     PSV,
     TODAY,
@@ -251,3 +254,51 @@ def test_a_psv_cut_before_its_last_field_is_a_truncation():
 @example(b"\r0")
 def test_any_bytes_are_taken_or_refused(data):
     assert is_taken_or_refused(data)
+
+
+@pytest.mark.parametrize("column", ["updated", "published"])
+def test_a_day_soon_to_come_refuses_the_file_since_our_clock_may_be_behind(column):
+    data = api_json([row(), row("BRK.B", **{column: "2026-01-16"})])
+    with pytest.raises(SourceError, match=f"^{N}, line 2: 2026-01-16 is yet to come"):
+        parsed(data, N)
+
+
+# What mutated files have found
+
+
+@pytest.mark.parametrize("number", ["1e99999999999999999999", "-1E-99999999999999999999", "1e400"])
+def test_a_json_number_beyond_all_bounds_is_refused_with_its_record(number):
+    data = api_json([row(), row("BRK.B", shares=987654321)]).replace(b"987654321", number.encode())
+    file = parsed(data, N)
+    assert (list(file.rows["symbol"]), reasons(file)) == (["ABCD"], ["invalid_volume"])
+    assert number in file.rejects["raw_line"][0]
+
+
+@pytest.mark.parametrize("make", [piped, api_csv], ids=["FINRA download", "Query API"])
+def test_a_column_that_is_there_twice_refuses_the_file(make):
+    columns = (*(API if make is api_csv else DOWNLOAD), "totalWeeklyShareQuantity")
+    reason = f"^{N}, line 1: has totalWeeklyShareQuantity twice"
+    with pytest.raises(SourceError, match=reason):
+        parsed(make([row()], columns), N)
+
+
+def test_a_column_of_no_meaning_may_be_there_twice():
+    lines = piped([row()]).decode().splitlines()
+    data = f"{lines[0]}|x|x\n{lines[1]}|1|2\n".encode()
+    assert list(parsed(data, N).rows["symbol"]) == ["ABCD"]
+
+
+def test_a_json_record_with_a_name_twice_is_refused_alone():
+    twice = api_json([row("BRK.B", shares=5)])[1:-1].replace(
+        b'"totalWeeklyShareQuantity": 5', b'"totalWeeklyShareQuantity": 5, "MPID": "X"'
+    )
+    file = parsed(api_json([row()])[:-1] + b"," + twice + b"]", N)
+    assert (list(file.rows["symbol"]), reasons(file)) == (["ABCD"], ["malformed_line"])
+
+
+@pytest.mark.parametrize("data", [b"x\n" * 40, b"[" + b"1," * 40 + b"1]"], ids=["lines", "JSON"])
+def test_more_values_than_a_week_can_have_are_refused_before_they_are_read(data, monkeypatch):
+    monkeypatch.setattr(dialects, "MAX_VALUES", 39)
+    monkeypatch.setattr(dialects, "_decode", lambda *_, **__: pytest.fail("was read"))
+    with pytest.raises(SourceError, match=f"^{N}: has over 39 values"):
+        parsed(data, N)

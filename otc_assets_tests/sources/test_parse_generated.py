@@ -42,7 +42,7 @@ ODD_VALUES = [
     (6, "negative_trades", ["-3"]),
     (7, "invalid_date", ["", "2025-13-45", "2025-02-29", "20251215", "15.12.2025"]),
     (7, "invalid_date", ["2025-11-14", "2014-01-01"]),
-    (7, "future_date", ["2026-01-16", "2099-01-01"]),
+    (7, "future_date", ["2027-01-17", "2099-01-01"]),
 ]
 """Place in the line, reason, and values that are refused for it there."""
 
