@@ -1,8 +1,12 @@
-"""Runs the whole pipeline on a store without Dagster."""
+"""Runs the whole pipeline on a store without Dagster.
+
+``python -m otc_assets_tests.pipeline URL SOURCE ARCHIVE FIRST LAST TIER...`` does it as a process.
+"""
 
 import itertools
 import os
 import signal
+import sys
 from collections.abc import Iterable
 from datetime import date, timedelta
 from functools import cache
@@ -75,3 +79,8 @@ def kill_at(engine: sa.Engine, statement_number: int) -> None:
     def _count(*_args: object) -> None:
         if next(numbers) == statement_number:
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    url, source, archive, first, last, *tiers = sys.argv[1:]
+    run(Warehouse(url), source, archive, weeks([Tier(tier) for tier in tiers], first, last))
