@@ -67,11 +67,13 @@ bench: .venv/installed ## speed beside a baseline, in a home of its own: a few m
 bench-full: .venv/installed ## the same over a year and over all history: about an hour
 	$(BIN)/python -m benchmarks --full
 
+# Without a warning of the package that carries the PostgreSQL server.
+CHAOS = PYTHONWARNINGS='ignore:XDG_RUNTIME_DIR is not set' $(BIN)/python -m chaos
 chaos: .venv/installed ## faults by the hundred, for hours: make chaos SEED=7 MINUTES=60
-	$(BIN)/python -m chaos $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES))
+	$(CHAOS) $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES))
 
 chaos-short: .venv/installed ## the same in a few minutes
-	$(BIN)/python -m chaos --short $(if $(SEED),--seed $(SEED))
+	$(CHAOS) --short $(if $(SEED),--seed $(SEED))
 
 docs: .venv/installed ## write the generated pages anew
 	$(BIN)/python -m otc_assets.operations.document
