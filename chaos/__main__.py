@@ -45,7 +45,8 @@ class Tally:
         except Exception:
             again = f"python -m chaos {name} --seed {seed} --first {self.number} --rounds 1"
             self.differences.append(again)
-            print(f"DIFFERENCE in {name}, again by: {again}\n{traceback.format_exc()}", flush=True)
+            print(f"DIFFERENCE in {name}, again by: {again}", self.experiment.claim, sep="\n")
+            print(traceback.format_exc(), flush=True)
         self.seconds += monotonic() - began
         self.number += 1
         self.done += 1

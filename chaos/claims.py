@@ -81,9 +81,11 @@ def nothing_is_told_twice(events: Iterable[Event]) -> None:
 
 
 def every_cause_is_there(events: Sequence[Event]) -> None:
-    """The cause that an event names is an event that was stored before it."""
+    """Each event has a place of its own, and the cause that it names stands before it."""
+    places = {event.sequence or 0: event for event in events}
+    assert len(places) == len(events), "two events have one sequence"
     seen: set[str | None] = {None}
-    for event in sorted(events, key=lambda event: event.sequence or 0):
+    for _, event in sorted(places.items()):
         assert event.causation_id in seen, f"its cause is not there: {event}"
         seen.add(event.event_id)
 

@@ -15,12 +15,12 @@ from unittest import mock
 
 import pandas as pd
 
+from chaos import claims
 from chaos.experiment import Counts, Experiment, Round
 from otc_assets.domain import calendar
 from otc_assets.domain.tiers import Tier
 from otc_assets.research import as_of
 from otc_assets.warehouse import writer
-from otc_assets.warehouse.events import select_events
 from otc_assets.warehouse.store import Warehouse
 from otc_assets_tests.conftest import FIXTURES
 from otc_assets_tests.pipeline import content, run, weeks
@@ -95,7 +95,7 @@ def _story(folder: Path, name: str, now: Now) -> tuple[str, list[pd.DataFrame]]:
     with _clock(lambda: max(now(), START)):
         run(store, folder / "second", place / "archive", SLICES, calendar.today())
     _check_captured(store)
-    _check_events(store)
+    claims.every_cause_is_there(claims.answer_of(store.url).events)
     answers = [as_of(day, database_url=store.url) for day in ASKED]
     store.engine.dispose()
     return before, answers
@@ -120,17 +120,6 @@ def _check_captured(store: Warehouse) -> None:
         records = [record for week in SLICES for record in reader.records("revisions", week)]
     (captured,) = [r["revision_date"] for r in records if r["as_of_source"] == "captured"]
     assert EARLIEST.date() <= captured + timedelta(days=1) <= LATEST.date() + timedelta(days=1)
-
-
-def _check_events(store: Warehouse) -> None:
-    """Make sure that sequences increase, and that a cause has a lower one than its effect."""
-    with store.read() as reader:
-        events = select_events(reader.connection)
-    numbers = {event.event_id: event.sequence or 0 for event in events}
-    assert len(set(numbers.values())) == len(events)
-    for event in events:
-        if event.causation_id:
-            assert numbers[event.causation_id] < numbers[event.event_id], event
 
 
 CLOCK = Experiment(

@@ -4,8 +4,6 @@ A process that is started anew spends seconds on imports, into which most kills 
 """
 
 import faulthandler
-import multiprocessing
-import multiprocessing.util
 import os
 import signal
 import sys
@@ -14,9 +12,9 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-multiprocessing.util.get_temp_dir()  # now: it must outlast an experiment's own TMPDIR
-_FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(
+from otc_assets_tests.forked import FORKS
+
+FORKS.set_forkserver_preload(
     [
         "dagster._cli",
         "otc_assets.definitions",
@@ -31,7 +29,7 @@ def start(
     work: Callable[..., Any], *arguments: Any, log: Path, environment: Mapping[str, str]
 ) -> BaseProcess:
     """Start ``work(*arguments)``; what it prints is appended to ``log``."""
-    process = _FORKS.Process(target=_child, args=(work, arguments, log, dict(environment)))
+    process = FORKS.Process(target=_child, args=(work, arguments, log, dict(environment)))
     process.start()
     return process
 

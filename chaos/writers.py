@@ -178,12 +178,13 @@ class Writers:
             assert [days.get(name) for name in self.names[week]] == expected, f"{week}: {days}"
             assert len(records) == CONTENTS, f"{week}: {len(records)} revisions"
             arrived[week] = [record["source_file"] for record in records]
-        claims.every_cause_is_there(claims.answer_of(url).events)
-        claims.nothing_is_told_twice(claims.answer_of(url).events)
+        found = claims.answer_of(url)
+        claims.every_cause_is_there(found.events)
+        claims.nothing_is_told_twice(found.events)
         assert knowledge(url) == self.by_date(), "what is known depends on the order of arrival"
         quiet = self._one_after_the_other(arrived, folder / "quiet")
-        content = claims.answer_of(url).content
-        assert content == claims.answer_of(quiet).content, "the content is not one process's"
+        expected = claims.answer_of(quiet).content
+        assert found.content == expected, "the content is not one process's"
         claims.verify_finds_nothing(url, folder / "archive")
         claims.archive_is_tidy(url, folder / "archive")
         claims.nobody_holds_a_lock(url)

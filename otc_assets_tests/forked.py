@@ -8,13 +8,13 @@ import multiprocessing.util
 from collections.abc import Callable
 
 multiprocessing.util.get_temp_dir()  # now: it must outlast a test's own TMPDIR
-_FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["otc_assets_tests.pipeline", "alembic.command"])
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["otc_assets_tests.pipeline", "alembic.command"])
 
 
 def exit_codes(work: Callable[..., object], *calls: tuple[object, ...]) -> list[int | None]:
     """Call ``work`` once with each arguments, all at once; return how each process has ended."""
-    processes = [_FORKS.Process(target=work, args=arguments) for arguments in calls]
+    processes = [FORKS.Process(target=work, args=arguments) for arguments in calls]
     for process in processes:
         process.start()
     for process in processes:

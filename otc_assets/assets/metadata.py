@@ -5,7 +5,6 @@ partitions: `shares`, `trades`, `symbols`, `venues`, and of raw `lag_days`.
 """
 
 import shlex
-from datetime import UTC
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
@@ -15,7 +14,7 @@ import pandas as pd
 
 from otc_assets.assets.partitions import asset_key_of
 from otc_assets.calculations import calculations_of
-from otc_assets.domain.calendar import NEW_YORK
+from otc_assets.domain.calendar import day_in_new_york
 from otc_assets.domain.datasets import Dataset
 from otc_assets.domain.differences import compare_versions
 from otc_assets.domain.revisions import Action, IngestionResult
@@ -107,9 +106,7 @@ def _lag_days(outcome: SliceOutcome) -> int | None:
     """
     if outcome.published is None or outcome.stored_at is None:
         return None
-    moment = outcome.stored_at  # SQLite gives UTC without saying so
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return (moment.astimezone(NEW_YORK).date() - outcome.published).days
+    return (day_in_new_york(outcome.stored_at) - outcome.published).days
 
 
 def _versions(rows: pd.DataFrame, table: str) -> str:

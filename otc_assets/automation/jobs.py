@@ -22,9 +22,9 @@ from otc_assets.operations.retention import (
     RetentionError,
     expired,
     give_back,
-    in_megabytes,
     prune,
-    size_of,
+    room_of,
+    told,
 )
 from otc_assets.operations.versions import retire
 from otc_assets.sources.errors import OutageError, SourceError
@@ -192,9 +192,8 @@ def retention_job(dataset: Dataset) -> dg.JobDefinition:
     def retain_rows(context: dg.OpExecutionContext, platform: Platform, config: Retaining) -> None:
         warehouse = platform.warehouse(dataset)
         slices = expired(warehouse, today())
-        rows = sum(count for each in slices for count in each.rows.values())
-        about = in_megabytes(size_of(warehouse, slices))
-        context.log.info(f"{rows:,} rows of {len(slices):,} slices are to be removed, {about}")
+        about = room_of(warehouse, slices)
+        context.log.info(f"{told(slices)} are to be removed, {about}")
         if config.dry_run or (config.dry_run is None and _is_first(context, job_name)):
             for each in slices:
                 context.log.info(f"would remove {each}")

@@ -5,7 +5,7 @@ import pandas as pd
 from upath import UPath
 
 from otc_assets.cli.output import json_option, print_frame
-from otc_assets.domain.datasets import DATASETS
+from otc_assets.domain.datasets import DATASETS, Dataset
 from otc_assets.research import as_of, history
 from otc_assets.research.extract import FORMATS, frame_batch, table_batches, table_names, write
 
@@ -16,6 +16,13 @@ dataset_option = click.option(
     show_default=True,
     help="Of dark pools (ats) or of dealers (non_ats).",
 )
+datasets_option = click.option(
+    "--dataset",
+    "datasets",
+    multiple=True,
+    type=click.Choice([dataset.name for dataset in DATASETS]),
+    help="Of dark pools (ats) or of dealers (non_ats); default: both.",
+)
 tier_option = click.option(
     "--tier", "tiers", multiple=True, help="NMS Tier 1, NMS Tier 2 or OTC; may be repeated."
 )
@@ -25,6 +32,11 @@ week_option = click.option(
 symbol_option = click.option(
     "--symbol", "symbols", multiple=True, help="As FINRA writes it; may be repeated."
 )
+
+
+def chosen_datasets(names: tuple[str, ...]) -> list[Dataset]:
+    """Return the datasets that `datasets_option` names; all, if it names none."""
+    return [dataset for dataset in DATASETS if not names or dataset.name in names]
 
 
 @click.command("as-of")

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 import click
 import pandas as pd
 
-from otc_assets.cli.ask import tier_option, week_option
+from otc_assets.cli.ask import chosen_datasets, datasets_option, tier_option, week_option
 from otc_assets.cli.output import json_option, print_frame
-from otc_assets.cli.verify import datasets_option
 from otc_assets.domain.calendar import today
-from otc_assets.domain.datasets import DATASETS, Dataset
+from otc_assets.domain.datasets import Dataset
+from otc_assets.domain.weeks import among
 from otc_assets.operations.ownership import check_archive
 from otc_assets.operations.recall import Recall, store_to_read
 from otc_assets.operations.retention import (
@@ -18,9 +18,9 @@ from otc_assets.operations.retention import (
     SliceRows,
     expired,
     give_back,
-    in_megabytes,
     pruned,
-    size_of,
+    room_of,
+    told,
 )
 from otc_assets.operations.retention import prune as prune_rows
 from otc_assets.operations.retention import restore as restore_rows
@@ -50,20 +50,19 @@ def retain(
     """
     rows: list[dict[str, object]] = []
     failed = 0
-    for dataset in _chosen(datasets):
+    for dataset in chosen_datasets(datasets):
         store = store_to_read(dataset)
         slices = expired(store, today())
         if not is_applied:
             rows += _rows(dataset, slices)
-            about = in_megabytes(size_of(store, slices))
-            click.echo(f"{dataset.name}: would remove {_told(slices)}, about {about}", err=True)
+            about = room_of(store, slices)
+            click.echo(f"{dataset.name}: would remove {told(slices)}, about {about}", err=True)
             continue
         warehouse, run = _writing(dataset, "retain")
-        done, left = _parted(prune_rows(warehouse, slices, run))
-        rows += _rows(dataset, done)
-        failed += len(left)
-        click.echo(f"{dataset.name}: removed {_told(done)}", err=True)
-        for line in (*give_back(warehouse), *map(str, left)):
+        done, left = _done(dataset, "removed", prune_rows(warehouse, slices, run))
+        rows += done
+        failed += left
+        for line in give_back(warehouse):
             click.echo(f"{dataset.name}: {line}", err=True)
     print_frame(pd.DataFrame(rows, columns=COLUMNS), as_json=as_json)
     if rows and not is_applied:
@@ -98,30 +97,19 @@ def restore(
         raise click.UsageError("name --week, --tier or --all")
     rows: list[dict[str, object]] = []
     failed = 0
-    for dataset in _chosen(datasets):
-        slices = [
-            each
-            for each in pruned(store_to_read(dataset))
-            if (not tiers or str(each.week.tier) in tiers)
-            and (not weeks or str(each.week.week_ending) in weeks)
-        ]
+    for dataset in chosen_datasets(datasets):
+        kept = {each.week: each for each in pruned(store_to_read(dataset))}
+        slices = [kept[week] for week in among(kept, tiers, weeks)]
         if not slices:
             continue
         warehouse, run = _writing(dataset, "restore")
-        done, left = _parted(restore_rows(warehouse, slices, run))
-        rows += _rows(dataset, done)
-        failed += len(left)
-        click.echo(f"{dataset.name}: restored {_told(done)}", err=True)
-        for error in left:
-            click.echo(f"{dataset.name}: {error}", err=True)
+        done, left = _done(dataset, "restored", restore_rows(warehouse, slices, run))
+        rows += done
+        failed += left
     print_frame(pd.DataFrame(rows, columns=COLUMNS), as_json=as_json)
     if not rows and not failed:
         click.echo("no such rows are kept in the archive alone", err=True)
     context.exit(1 if failed or not rows else 0)
-
-
-def _chosen(datasets: tuple[str, ...]) -> list[Dataset]:
-    return [each for each in DATASETS if not datasets or each.name in datasets]
 
 
 def _writing(dataset: Dataset, command: str) -> tuple[Warehouse, RunIds]:
@@ -133,14 +121,17 @@ def _writing(dataset: Dataset, command: str) -> tuple[Warehouse, RunIds]:
     return warehouse, RunIds(name, name)
 
 
-def _parted(
-    found: Iterable[SliceRows | RetentionError],
-) -> tuple[list[SliceRows], list[RetentionError]]:
+def _done(
+    dataset: Dataset, verb: str, found: Iterable[SliceRows | RetentionError]
+) -> tuple[list[dict[str, object]], int]:
+    """Say what was done; return a row for each week and table, and how many weeks were left."""
     done: list[SliceRows] = []
     left: list[RetentionError] = []
     for each in found:
         (left if isinstance(each, RetentionError) else done).append(each)  # type: ignore[arg-type]
-    return done, left
+    for line in (f"{verb} {told(done)}", *left):
+        click.echo(f"{dataset.name}: {line}", err=True)
+    return _rows(dataset, done), len(left)
 
 
 def _rows(dataset: Dataset, slices: Iterable[SliceRows]) -> list[dict[str, object]]:
@@ -156,8 +147,3 @@ def _rows(dataset: Dataset, slices: Iterable[SliceRows]) -> list[dict[str, objec
         for name, count in each.rows.items()
         if count
     ]
-
-
-def _told(slices: list[SliceRows]) -> str:
-    rows = sum(count for each in slices for count in each.rows.values())
-    return f"{rows:,} rows of {len(slices):,} slices"

@@ -6,23 +6,14 @@ from random import SystemRandom
 import click
 import pandas as pd
 
-from otc_assets.cli.ask import tier_option, week_option
+from otc_assets.cli.ask import chosen_datasets, datasets_option, tier_option, week_option
 from otc_assets.cli.output import json_option, print_frame
-from otc_assets.domain.datasets import DATASETS
 from otc_assets.operations.findings import Finding, Verified, told
 from otc_assets.operations.recall import store_to_read
 from otc_assets.operations.verify import SAMPLE, chosen
 from otc_assets.operations.verify import verify as verify_slices
 from otc_assets.settings import setting
 from otc_assets.sources.archive import Archive
-
-datasets_option = click.option(
-    "--dataset",
-    "datasets",
-    multiple=True,
-    type=click.Choice([dataset.name for dataset in DATASETS]),
-    help="Of dark pools (ats) or of dealers (non_ats); default: both.",
-)
 
 
 @click.command()
@@ -62,7 +53,7 @@ def verify(
     seed = SystemRandom().randrange(10**6) if seed is None else seed
     size = sample or (None if every or weeks else SAMPLE)
     found: list[Verified] = []
-    for dataset in (each for each in DATASETS if not datasets or each.name in datasets):
+    for dataset in chosen_datasets(datasets):
         store = store_to_read(dataset)
         archive = Archive(setting("OTC_ARCHIVE_URL"), dataset)
         slices, of = chosen(store, size, seed, tiers, weeks)

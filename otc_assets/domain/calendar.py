@@ -5,7 +5,7 @@ the Monday that follows), and the publication dates of real records. Market holi
 `holidays` package, which keeps the NYSE's calendar; Columbus Day and Veterans Day are not in it.
 """
 
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from zoneinfo import ZoneInfo
 
@@ -57,6 +57,11 @@ def week_published_on(tier: Tier, day: date, dataset: Dataset = ATS) -> WeekKey:
             f"({expected:%A}), for the week ending {week.week_ending}"
         )
     return week
+
+
+def day_in_new_york(moment: datetime) -> date:
+    """Return the day that it is in New York; a moment without a zone is UTC, as SQLite gives it."""
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(NEW_YORK).date()
 
 
 def is_due(week: WeekKey, today: date, dataset: Dataset = ATS) -> bool:

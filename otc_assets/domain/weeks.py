@@ -1,5 +1,6 @@
 """Weeks, named by their Friday, and the slice: one tier in one week."""
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Self
@@ -83,3 +84,26 @@ class WeekKey:
     def window(self, weeks: int) -> list[Self]:
         """Return the ``weeks`` slices that end with this one, oldest first."""
         return [self.shifted(-back) for back in range(weeks - 1, -1, -1)]
+
+
+def oldest_first(slices: Iterable[WeekKey]) -> list[WeekKey]:
+    """Return slices by week, then by tier; those of a tier alone are sorted as they are."""
+    return sorted(slices, key=lambda week: (week.week_ending, week.tier))
+
+
+def among(
+    slices: Iterable[WeekKey], tiers: Collection[str] = (), weeks: Collection[str] = ()
+) -> list[WeekKey]:
+    """Return the slices of some tiers and weeks, by week and tier.
+
+    Args:
+        slices: to choose from.
+        tiers: of which tiers (default: of all).
+        weeks: of which weeks, as ISO dates (default: of all).
+
+    """
+    return oldest_first(
+        week
+        for week in slices
+        if (not tiers or str(week.tier) in tiers) and (not weeks or str(week.week_ending) in weeks)
+    )

@@ -8,7 +8,7 @@ from otc_assets.domain.calendar import due_weeks, expected_publication_date, new
 from otc_assets.domain.datasets import Dataset
 from otc_assets.domain.events import EventType
 from otc_assets.domain.tiers import Tier
-from otc_assets.domain.weeks import WeekKey
+from otc_assets.domain.weeks import WeekKey, oldest_first
 from otc_assets.sources.archive import sha256_of
 from otc_assets.sources.parse import parse
 from otc_assets.sources.source import Index
@@ -130,7 +130,7 @@ def rereadable(warehouse: Warehouse, weeks: int) -> list[WeekKey]:
     """Return the newest ``weeks`` slices of each tier that the store has, oldest first."""
     with warehouse.read() as reader:
         loaded = reader.loaded_slices()
-    return sorted(_newest(loaded, weeks), key=lambda week: (week.week_ending, week.tier))
+    return oldest_first(_newest(loaded, weeks))
 
 
 def _awaited(dataset: Dataset, stored: Mapping[WeekKey, Stored], reach: Reach, today: date) -> bool:

@@ -14,7 +14,7 @@ from otc_assets.calculations import calculations_of
 from otc_assets.domain.events import EventType
 from otc_assets.domain.quality import SliceStatus
 from otc_assets.domain.rules import evaluate, rules_of
-from otc_assets.domain.weeks import WeekKey
+from otc_assets.domain.weeks import WeekKey, oldest_first
 from otc_assets.operations.derive import broken_of, write_table
 from otc_assets.operations.events import calculation_facts, ingestion_of
 from otc_assets.operations.frames import Knowledge, view_of
@@ -66,7 +66,7 @@ def rebuild_all(
     """
     contents = Contents(archive)
     with warehouse.read() as reader:
-        loaded = sorted(reader.loaded_slices(), key=lambda week: (week.week_ending, week.tier))
+        loaded = oldest_first(reader.loaded_slices())
         slices = [w for w in loaded if SNAPSHOT in (reader.manifest(w) or {})["row_counts"]]
     for week in slices:
         try:

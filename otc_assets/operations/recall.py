@@ -6,13 +6,13 @@ them with what the store has (`recompute`), and deciding what is pruned (`retent
 
 from collections import Counter, OrderedDict
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import date
 from functools import lru_cache
 from typing import Any
 
 import pandas as pd
 
-from otc_assets.domain.calendar import NEW_YORK
+from otc_assets.domain.calendar import day_in_new_york
 from otc_assets.domain.datasets import Dataset
 from otc_assets.domain.revisions import Revision, newest
 from otc_assets.domain.tables import LINEAGE_COLUMN, RAW, REJECTS, ColumnType, Table
@@ -92,8 +92,7 @@ class Contents:
 
 def day_of_reading(record: Mapping[str, Any]) -> date:
     """Return the day in New York on which the file of a revision was read."""
-    at: datetime = record["ingested_at"]
-    return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(NEW_YORK).date()
+    return day_in_new_york(record["ingested_at"])
 
 
 def rows_of_content(reader: SliceReader, content: ParsedFile, table: Table) -> pd.DataFrame:

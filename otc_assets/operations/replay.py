@@ -8,9 +8,9 @@ the events; their ids, times and runs are not.
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import date
 
-from otc_assets.domain.calendar import NEW_YORK
+from otc_assets.domain.calendar import day_in_new_york
 from otc_assets.domain.events import Event, EventType, slice_of_id
 from otc_assets.domain.revisions import RevisionPolicy
 from otc_assets.domain.tiers import Tier
@@ -124,6 +124,5 @@ class _Archived:
 def _take_in(
     warehouse: Warehouse, archive: Archive, file: _Archived, treatment: Treatment, run: RunIds
 ) -> None:
-    at: datetime = file.event.created_at
-    day = (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(NEW_YORK).date()
+    day = day_in_new_york(file.event.created_at)
     ingest(warehouse, archive, file, file.week, run, day, treatment)

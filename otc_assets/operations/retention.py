@@ -5,7 +5,8 @@ bytes have been read back and have given rows of the same fingerprint. Their lin
 that they were pruned: whoever reads them gets them from the archive (`recall`).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -16,7 +17,7 @@ from otc_assets.calculations import retired_versions
 from otc_assets.domain.events import EventType
 from otc_assets.domain.quality import SliceStatus
 from otc_assets.domain.tiers import Tier
-from otc_assets.domain.weeks import WeekKey
+from otc_assets.domain.weeks import WeekKey, oldest_first
 from otc_assets.operations.events import ingestion_of
 from otc_assets.operations.recall import UnreadableError
 from otc_assets.settings import weeks_setting
@@ -95,7 +96,7 @@ def _rows(reader: SliceReader, conditions: Mapping[str, sa.ColumnElement[bool]])
         query = query.where(lineage.c.table_name == name, condition).group_by(*slices)
         for week_ending, tier, count in reader.connection.execute(query.order_by(*slices)):
             found.setdefault(WeekKey(Tier(tier), week_ending), {})[name] = int(count)
-    return [SliceRows(w, found[w]) for w in sorted(found, key=lambda w: (w.week_ending, w.tier))]
+    return [SliceRows(week, found[week]) for week in oldest_first(found)]
 
 
 def prune(
@@ -177,29 +178,34 @@ def _tell(writer: SliceWriter, rows: Mapping[str, int], *, is_pruning: bool) -> 
     writer.events.append(told, {"rows": dict(rows)}, ingested)
 
 
-def size_of(store: Store, slices: Sequence[SliceRows]) -> int:
-    """Return about how many bytes the rows of slices take in the store."""
-    rows: dict[str, int] = {}
+def told(slices: Iterable[SliceRows]) -> str:
+    """Say how many rows of how many slices they are."""
+    counts = [sum(each.rows.values()) for each in slices]
+    return f"{sum(counts):,} rows of {len(counts):,} slices"
+
+
+def room_of(store: Store, slices: Iterable[SliceRows]) -> str:
+    """Say about how much room the rows of slices take in the store."""
+    rows: Counter[str] = Counter()
     for each in slices:
-        for name, count in each.rows.items():
-            rows[name] = rows.get(name, 0) + count
+        rows.update(each.rows)
     with store.read() as reader:
-        return bytes_of(reader.connection, store.dataset, rows)
+        return _in_megabytes(bytes_of(reader.connection, store.dataset, rows))
 
 
-def give_back(store: Store) -> Iterator[str]:
+def give_back(store: Warehouse) -> Iterator[str]:
     """Give the room of removed rows back, or say how to; yield a line for each thing."""
     if store.engine.dialect.name == "postgresql":
         for name, freed in empty_partitions(store.engine, store.dataset, POLICIES).items():
-            yield f"the partition {name} has no rows: {in_megabytes(freed)} given back to the disk"
+            yield f"the partition {name} has no rows: {_in_megabytes(freed)} given back to the disk"
     elif free := free_bytes(store.engine):
         yield (
-            f"{in_megabytes(free)} of {store.address} are free for new rows; to give them back to "
+            f"{_in_megabytes(free)} of {store.address} are free for new rows; to give them back to "
             "the disk, run VACUUM on the file while nothing else uses it, with as much room beside "
             "it as it takes"
         )
 
 
-def in_megabytes(count: int) -> str:
+def _in_megabytes(count: int) -> str:
     """Return a number of bytes as people read it."""
     return f"{count / 1e6:,.1f} MB"

@@ -9,15 +9,13 @@ tell a row that was changed by hand from code that computes something else. Noth
 from collections import OrderedDict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from random import Random
 from typing import Any
 
 import pandas as pd
 
 from otc_assets.calculations import retired_versions
-from otc_assets.domain.tiers import Tier
-from otc_assets.domain.weeks import WeekKey
+from otc_assets.domain.weeks import WeekKey, among, oldest_first
 from otc_assets.operations.derive import lineage_of
 from otc_assets.operations.findings import (
     CHANGED_BYTES,
@@ -81,14 +79,9 @@ def chosen(
 
     """
     with store.read() as reader:
-        loaded = [
-            week
-            for week in sorted(reader.loaded_slices(), key=_oldest_first)
-            if (not tiers or str(week.tier) in tiers)
-            and (not weeks or str(week.week_ending) in weeks)
-        ]
+        loaded = among(reader.loaded_slices(), tiers, weeks)
     some = loaded if sample is None else Random(seed).sample(loaded, min(sample, len(loaded)))
-    return sorted(some, key=_oldest_first), len(loaded)
+    return oldest_first(some), len(loaded)
 
 
 def verify(store: Store, archive: Archive, weeks: Sequence[WeekKey]) -> Iterator[Verified]:
@@ -321,7 +314,3 @@ class SparingReader(ArchiveReader):
 def _knowledge(rows: pd.DataFrame) -> list[set[Any]]:
     """Return the revisions and the days that rows are of."""
     return [set(rows[name]) for name in ("source_revision", "as_of_date")]
-
-
-def _oldest_first(week: WeekKey) -> tuple[date, Tier]:
-    return week.week_ending, week.tier

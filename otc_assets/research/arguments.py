@@ -10,7 +10,7 @@ from typing import Any
 from otc_assets.domain.calendar import NEW_YORK
 from otc_assets.domain.datasets import DATASETS, Dataset
 from otc_assets.domain.tiers import Tier
-from otc_assets.domain.weeks import validated_week_ending
+from otc_assets.domain.weeks import WeekKey, validated_week_ending
 
 Names = str | Iterable[str] | None
 Weeks = str | date | Iterable[str | date] | None
@@ -94,6 +94,22 @@ def fridays_of(weeks: Weeks) -> list[date] | None:
         return None
     days = [weeks] if isinstance(weeks, str | date) or not isinstance(weeks, Iterable) else [*weeks]
     return [_friday(day) for day in days]
+
+
+def asked_of(slices: Iterable[WeekKey], tiers: Names, weeks: Weeks) -> list[WeekKey]:
+    """Return the slices that are asked for, tier by tier, the oldest week first.
+
+    Raises:
+        TypeError: an argument of another type.
+        ValueError: an unknown tier, or a week that is no Friday.
+
+    """
+    wanted, fridays = tiers_of(tiers), fridays_of(weeks)
+    return sorted(
+        week
+        for week in slices
+        if week.tier in wanted and (fridays is None or week.week_ending in fridays)
+    )
 
 
 def texts(argument: str, values: Any) -> list[str]:

@@ -21,7 +21,7 @@ from otc_assets.calculations import output_tables
 from otc_assets.domain.shares import to_shares
 from otc_assets.domain.tables import EXACT, RAW, REJECTS, ColumnType, Table
 from otc_assets.domain.weeks import WeekKey
-from otc_assets.research.arguments import Names, Weeks, fridays_of, tiers_of
+from otc_assets.research.arguments import Names, Weeks, asked_of
 from otc_assets.research.export import ABOUT
 from otc_assets.research.knowledge import store_of
 from otc_assets.sources.places import is_local
@@ -61,13 +61,8 @@ def table_batches(
     Quantities are in shares and dollars, hashes are hex text. Raises what `as_of` raises.
     """
     table, store = table_named(name), store_of(dataset, database_url)
-    wanted, fridays = tiers_of(tiers), fridays_of(weeks)
     with store.read() as reader:
-        slices = sorted(
-            week
-            for week in reader.loaded_slices()
-            if week.tier in wanted and (fridays is None or week.week_ending in fridays)
-        )
+        slices = asked_of(reader.loaded_slices(), tiers, weeks)
     schema = _schema(table)
     yield schema.empty_table()
     for week in slices:

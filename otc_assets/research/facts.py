@@ -21,7 +21,7 @@ from otc_assets.domain.quality import SliceStatus
 from otc_assets.domain.rules import few_lines_are_rejected
 from otc_assets.domain.tables import RAW
 from otc_assets.domain.tiers import Tier
-from otc_assets.domain.weeks import FIRST_WEEK_ENDING, WeekKey
+from otc_assets.domain.weeks import FIRST_WEEK_ENDING, WeekKey, oldest_first
 from otc_assets.research.knowledge import history, latest
 from otc_assets.warehouse.reader import SliceReader
 from otc_assets.warehouse.store import Warehouse
@@ -135,7 +135,7 @@ def coverage(warehouse: Warehouse, today: date) -> pd.DataFrame:
         manifest, rejected = reader.manifests(), _too_many_rejects(reader)
     loaded = [week for week, row in manifest.items() if row["source_revision"]]
     missing = [gap.week for gap in gaps(warehouse.dataset, loaded, today)]
-    slices = sorted({*loaded, *missing}, key=lambda week: (week.week_ending, week.tier))
+    slices = oldest_first({*loaded, *missing})
     start = slices[-1].week_ending - timedelta(weeks=WEEKS_SHOWN - 1)
     rows = []
     for week in (week for week in slices if week.week_ending >= start):

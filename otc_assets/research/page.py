@@ -4,7 +4,6 @@ No script, nothing to load: it can be mailed, printed, kept, and read on a phone
 gives the same bytes on the same day.
 """
 
-import os
 from collections.abc import Sequence
 from datetime import date
 from functools import cache
@@ -23,7 +22,7 @@ from otc_assets.research.charts import (
     symbol_chart,
 )
 from otc_assets.research.facts import TOP, WEEKS_SHOWN, DatasetFacts, Facts, State, gather
-from otc_assets.sources.places import is_local, make_folder
+from otc_assets.sources.places import make_folder, write_whole
 from otc_assets.warehouse.store import Warehouse
 
 TEMPLATE = "page.html.jinja"
@@ -48,7 +47,8 @@ def write_page(
     path, store = UPath(destination), warehouses[0]
     check_page(store, path)
     facts = gather(warehouses, today, symbol)
-    _write_whole(path, render(facts, store.store_id).encode())
+    make_folder(path.parent)
+    write_whole(path, render(facts, store.store_id).encode())
     return facts
 
 
@@ -107,14 +107,3 @@ def _template() -> jinja2.Template:
     environment.filters["shares"] = lambda shares: f"{shares:,.0f}"
     environment.filters["signed"] = lambda percent: f"{percent:+,.1f}"
     return environment.get_template(TEMPLATE)
-
-
-def _write_whole(path: UPath, data: bytes) -> None:
-    """Replace a file so that a reader never sees half of it."""
-    if not is_local(path):  # object stores show an object only when it is whole
-        path.write_bytes(data)
-        return
-    make_folder(path.parent)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.write_bytes(data)
-    part.replace(path)

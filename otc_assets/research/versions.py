@@ -7,7 +7,7 @@ import pandas as pd
 from otc_assets.calculations import get_calculation
 from otc_assets.domain.differences import VERSION, Comparison, compare_versions
 from otc_assets.domain.tables import DERIVED_LINEAGE, ColumnType, Table
-from otc_assets.research.arguments import Names, Weeks, conditions, fridays_of, tiers_of
+from otc_assets.research.arguments import Names, Weeks, asked_of, conditions
 from otc_assets.research.knowledge import store_of
 from otc_assets.warehouse.bulk import select_frame
 from otc_assets.warehouse.reader import table_named
@@ -80,14 +80,12 @@ def _rows(
     lineage = {column.name for column in DERIVED_LINEAGE} - {*table.key, VERSION}
     names = [column.name for column in table.columns if column.name not in lineage]
     where = [target.c[VERSION].in_(versions), *conditions(target, None, tiers, weeks)]
-    wanted, fridays = tiers_of(tiers), fridays_of(weeks)
     own = [name for name in names if name not in ("week_ending", "tier")]
     with store.read() as reader:
         parts = [select_frame(reader.connection, table, target, names, *where)]
-        for week, record in reader.pruned(table.name):
-            version = record[VERSION]
-            asked = week.tier in wanted and (fridays is None or week.week_ending in fridays)
-            if version in versions and asked:
+        pruned = {(week, record[VERSION]) for week, record in reader.pruned(table.name)}
+        for week in asked_of({week for week, _ in pruned}, tiers, weeks):
+            for version in (each for each in versions if (week, each) in pruned):
                 rows = reader.frame(table.name, week, own, calc_version=version)
                 parts.append(rows.assign(week_ending=week.week_ending, tier=str(week.tier)))
     return pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]

@@ -18,7 +18,6 @@ from otc_assets.operations.frames import CONTEXT_WEEKS
 from otc_assets.operations.recall import Recall, UnreadableError
 from otc_assets.research.arguments import Names
 from otc_assets.research.knowledge import as_of, latest, store_of
-from otc_assets.settings import setting
 from otc_assets.sources.archive import Archive
 from otc_assets.sources.dialects import read_lines
 from otc_assets.sources.errors import SourceError
@@ -111,9 +110,10 @@ def why(
     else:
         rows = as_of(day, symbol, tiers, week, **asked)
     store = store_of(dataset, database_url)
-    archive = Archive(archive_url or setting("OTC_ARCHIVE_URL"), store.dataset)
+    recall = Recall(archive_url)
+    archive = recall.archive(store.dataset)
     with store.read() as reader:
-        reader.recall = Recall(archive_url)
+        reader.recall = recall
         return [_explained(reader, archive, row) for row in rows.to_dict("records")]
 
 

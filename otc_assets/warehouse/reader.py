@@ -14,7 +14,7 @@ from otc_assets.domain.datasets import Dataset
 from otc_assets.domain.revisions import Revision
 from otc_assets.domain.tables import LINEAGE_COLUMN, STORE_TABLES, Table
 from otc_assets.domain.tiers import Tier
-from otc_assets.domain.weeks import WeekKey
+from otc_assets.domain.weeks import WeekKey, oldest_first
 from otc_assets.warehouse.bulk import as_series, select_frame
 from otc_assets.warehouse.cache import FrameCache
 from otc_assets.warehouse.engine import StoreError
@@ -212,17 +212,17 @@ class SliceReader:
             )
         )
         found = [WeekKey(Tier(row.tier), row.week_ending) for row in rows]
-        return sorted(found, key=lambda week: (week.week_ending, week.tier))
+        return oldest_first(found)
 
-    def pruned(self, name: str | None = None) -> list[tuple[WeekKey, dict[str, Any]]]:
-        """Return the lineage of all rows that the archive alone keeps, with their slice.
+    def pruned(self, name: str) -> list[tuple[WeekKey, dict[str, Any]]]:
+        """Return the lineage of a table's rows that the archive alone keeps, with their slice.
 
-        Of one table, or of all; in the order of slice and number.
+        In the order of slice and number.
         """
         target = self.sql_table("lineage")
-        query = sa.select(target).where(target.c.pruned_at.is_not(None))
-        if name:
-            query = query.where(target.c.table_name == name)
+        query = sa.select(target).where(
+            target.c.pruned_at.is_not(None), target.c.table_name == name
+        )
         rows = self.connection.execute(query.order_by(target.c.slice, target.c.lineage_number))
         return [
             (WeekKey(Tier(row["tier"]), row["week_ending"]), dict(row)) for row in rows.mappings()

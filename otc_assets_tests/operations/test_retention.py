@@ -42,7 +42,7 @@ from otc_assets.sources.archive import Archive
 from otc_assets.warehouse.migrate import downgrade
 from otc_assets.warehouse.store import Store, Warehouse
 from otc_assets_tests import pipeline
-from otc_assets_tests.conftest import FIXTURES, database
+from otc_assets_tests.conftest import FIXTURES, administer, database, empty_store
 from otc_assets_tests.operations.test_events import stream
 from otc_assets_tests.pipeline import RUN, TODAY, content, weeks
 
@@ -105,17 +105,6 @@ class Home:
 
 
 @contextmanager
-def empty_store(request: pytest.FixtureRequest, server: str | None, folder: Path) -> Iterator[Home]:
-    """Give a home in a folder, with an empty store."""
-    if server is None:
-        shutil.copy(request.getfixturevalue("migrated_file"), folder / "otc.db")
-        yield Home(f"sqlite:///{folder / 'otc.db'}", folder)
-        return
-    with database(server, request.getfixturevalue("migrated_database")) as url:
-        yield Home(url, folder)
-
-
-@contextmanager
 def copy_of(home: Home, folder: Path, server: str | None) -> Iterator[Home]:
     """Give a copy of a home that may be changed."""
     shutil.copytree(home.folder, folder, dirs_exist_ok=True)
@@ -123,11 +112,8 @@ def copy_of(home: Home, folder: Path, server: str | None) -> Iterator[Home]:
         yield Home(f"sqlite:///{folder / 'otc.db'}", folder)
         return
     template = str(sa.make_url(home.url).database)
-    admin = sa.create_engine(server, isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:  # a database that is in use cannot be copied
-        users = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name"
-        connection.execute(sa.text(users), {"name": template})
-    admin.dispose()
+    end = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{template}'"
+    administer(server, end)  # a database that is in use cannot be copied
     with database(server, template) as url:
         yield Home(url, folder)
 
@@ -145,7 +131,8 @@ def whole(
     """A home of both datasets with a corrected week and refused lines; nothing is pruned."""
     folder = tmp_path_factory.mktemp("whole")
     shutil.copytree(FIXTURES, folder / "source")
-    with empty_store(request, server, folder) as home:
+    with empty_store(request, "postgres" if server else "sqlite", folder) as url:
+        home = Home(url, folder)
         for dataset in DATASETS:
             home.run(dataset=dataset)
         yield home
@@ -301,7 +288,8 @@ def uncorrected(
     folder = tmp_path_factory.mktemp("uncorrected")
     shutil.copytree(FIXTURES, folder / "source")
     (folder / "source" / CORRECTION).unlink()
-    with empty_store(request, server, folder) as home:
+    with empty_store(request, "postgres" if server else "sqlite", folder) as url:
+        home = Home(url, folder)
         home.run(WEEKS)
         yield home
 
