@@ -24,6 +24,7 @@ from otc_assets.sources.finra_client import (
 )
 from otc_assets.sources.outage import Outage
 from otc_assets.sources.source import Index, Source
+from otc_assets.warehouse.requests import RequestLog
 from otc_assets.warehouse.store import Warehouse
 from otc_assets.warehouse.writer import RunIds
 
@@ -40,12 +41,28 @@ def _files(url: str) -> FileSource:
 
 
 @cache
+def _request_log(warehouse: Warehouse) -> RequestLog:
+    return RequestLog(warehouse)
+
+
+@cache
 def _client(
-    url: str, credentials: Credentials | None, requests_per_second: float, *, is_poll: bool
+    url: str,
+    credentials: Credentials | None,
+    requests_per_second: float,
+    requests: RequestLog,
+    *,
+    is_poll: bool,
 ) -> FinraClient:
     patience: dict[str, Any] = {"attempts": 1, "timeout_seconds": 20} if is_poll else {}
     # Remembers its token.
-    return FinraClient(url, credentials, requests_per_second=requests_per_second, **patience)
+    return FinraClient(
+        url,
+        credentials,
+        requests_per_second=requests_per_second,
+        observe=requests.add,
+        **patience,
+    )
 
 
 class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -68,6 +85,11 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
         """Begin a run, or a sensor's tick: what an earlier one knew of an outage is forgotten."""
         self._outage = Outage("FINRA")
+
+    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
+        """End a run, or a tick: what was counted of its requests is stored."""
+        if self._kind() == "finra":
+            self._requests().flush()
 
     def warehouse(self, dataset: Dataset) -> Warehouse:
         """Return the tables of a dataset, migrated."""
@@ -108,15 +130,21 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
         return self._source(is_poll=True).index(today(), dataset)
 
     def _source(self, *, is_poll: bool = False) -> Source:
-        kind = self.source or setting("OTC_SOURCE")
+        kind = self._kind()
         if kind == "files":
             return _files(self.source_url or setting("OTC_SOURCE_URL"))
         if kind == "finra":
             url = self.source_url or finra_address()
             rate = number_setting("OTC_REQUESTS_PER_SECOND")
-            client = _client(url, finra_credentials(), rate, is_poll=is_poll)
+            client = _client(url, finra_credentials(), rate, self._requests(), is_poll=is_poll)
             return FinraSource(client, self._outage)
         raise ValueError(f"OTC_SOURCE must be files or finra, and is {kind!r}")
+
+    def _kind(self) -> str:
+        return self.source or setting("OTC_SOURCE")
+
+    def _requests(self) -> RequestLog:
+        return _request_log(self.warehouse(ATS))
 
 
 def reach() -> Reach:

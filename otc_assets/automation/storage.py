@@ -14,6 +14,7 @@ that the home has, and of no other.
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 from dagster._core.storage.root import LocalArtifactStorage
+from dagster._core.storage.runs import SqliteRunStorage
+from dagster._core.storage.schedules import SqliteScheduleStorage
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClassData
@@ -104,8 +107,14 @@ class PooledSqliteStorage(DagsterSqliteStorage):
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         """Keep runs, events and schedules in files under ``base_dir``."""
-        super().__init__(base_dir, inst_data)
+        # Not by the class above, which would open each of the three once for nothing.
+        super(DagsterSqliteStorage, self).__init__()  # type: ignore[no-untyped-call]
+        self.base_dir = base_dir
+        self._run_storage = PooledSqliteRunStorage.from_local(str(Path(base_dir, "history")))
         self._event_log_storage = PooledSqliteEventLogStorage(str(Path(base_dir, "history/runs")))
+        schedules = str(Path(base_dir, "schedules"))
+        self._schedule_storage = PooledSqliteScheduleStorage.from_local(schedules)
+        self._inst_data = inst_data
 
     @classmethod
     def from_config_value(
@@ -113,6 +122,36 @@ class PooledSqliteStorage(DagsterSqliteStorage):
     ) -> "PooledSqliteStorage":
         """Build the storage from the section ``storage`` of dagster.yaml."""
         return cls.from_local(config_value.get("base_dir") or dagster_folder(), inst_data)
+
+
+class _Kept:
+    """Keeps the connections of a storage that has one database."""
+
+    _conn_string: str
+
+    @cached_property
+    def _engine(self) -> sa.Engine:
+        return sa.create_engine(
+            self._conn_string, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS}
+        )
+
+    @contextmanager
+    def connect(self) -> Iterator[sa.Connection]:
+        """Connect to the database, in a transaction."""
+        with self._engine.begin() as connection:
+            yield connection
+
+    def dispose(self) -> None:
+        """Close everything."""
+        self._engine.dispose()
+
+
+class PooledSqliteRunStorage(_Kept, SqliteRunStorage):
+    """Of runs."""
+
+
+class PooledSqliteScheduleStorage(_Kept, SqliteScheduleStorage):
+    """Of schedules, sensors and their ticks."""
 
 
 class PooledSqliteEventLogStorage(SqliteEventLogStorage):

@@ -60,7 +60,7 @@ def _every_due_week_is_there(dataset: Dataset) -> dg.AssetChecksDefinition:
                 "gap_count": len(found),
                 "gaps_over_3_days": len(late),
                 "gaps_over_7_days": len(grave),
-                **{f"lag of {t}, days": n for t, n in lag_days(dataset, loaded, today()).items()},
+                **{f"lag of {t}, days": n for t, n in lag_days(dataset, loaded, found).items()},
             },
         )
         if grave and not context.run.tags.keys() & PARTITION_TAGS:

@@ -9,6 +9,7 @@ from otc_assets.cli.ask import as_of_day, export, symbol_history
 from otc_assets.cli.doctor import doctor
 from otc_assets.cli.explain import explain
 from otc_assets.cli.home import migrate
+from otc_assets.cli.metrics import metrics
 from otc_assets.cli.retention import restore, retain
 from otc_assets.cli.standing import list_gaps, status
 from otc_assets.cli.verify import verify
@@ -23,6 +24,7 @@ COMMANDS = (
     verify,
     export,
     doctor,
+    metrics,
     migrate,
     retain,
     restore,

@@ -6,7 +6,7 @@ the Monday that follows), and the publication dates of real records. Market holi
 """
 
 from datetime import UTC, date, datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from zoneinfo import ZoneInfo
 
 from holidays import HolidayBase, financial_holidays
@@ -75,13 +75,14 @@ def newest_due_week(tier: Tier, today: date, dataset: Dataset = ATS) -> WeekKey:
     return week if is_due(week, today, dataset) else week.shifted(-1)
 
 
+@lru_cache(maxsize=32)  # who watches asks for the same again and again, all day
 def due_weeks(
     tier: Tier, first_week_ending: date, today: date, dataset: Dataset = ATS
-) -> list[WeekKey]:
+) -> tuple[WeekKey, ...]:
     """Return the slices of ``tier`` that should be public on ``today``, oldest first."""
     week = WeekKey(tier, max(first_week_ending, dataset.first_week_ending))
     due = []
     while is_due(week, today, dataset):
         due.append(week)
         week = week.shifted(1)
-    return due
+    return tuple(due)

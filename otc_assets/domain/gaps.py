@@ -36,6 +36,7 @@ def gaps(dataset: Dataset, loaded: Collection[WeekKey], today: date) -> list[Gap
     last one (trailing), and all of a tier that has nothing. Of an empty store, the newest due week
     of each tier.
     """
+    loaded = frozenset(loaded)  # asked for every due week
     first = min((week.week_ending for week in loaded), default=None)
     found = []
     for tier in dataset.publication_delay:
@@ -47,12 +48,13 @@ def gaps(dataset: Dataset, loaded: Collection[WeekKey], today: date) -> list[Gap
     return sorted(found, key=lambda gap: (gap.week.week_ending, gap.week.tier))
 
 
-def lag_days(dataset: Dataset, loaded: Collection[WeekKey], today: date) -> dict[str, int]:
+def lag_days(
+    dataset: Dataset, loaded: Collection[WeekKey], missing: Collection[Gap]
+) -> dict[str, int]:
     """Return for each tier the days past the expected publication of its first trailing gap.
 
-    0 where the newest due week is loaded.
+    0 where the newest due week is loaded. ``missing`` is what `gaps` returns.
     """
-    missing = gaps(dataset, loaded, today)
     lags = {}
     for tier in dataset.publication_delay:
         newest = max((w.week_ending for w in loaded if w.tier == tier), default=date.min)

@@ -288,7 +288,8 @@ EVENTS = Table(
         Column(
             "metadata",
             ColumnType.JSON,
-            "Who told of it: execution_id (Dagster run), batch_id, version of the code.",
+            "Who told of it: execution_id (Dagster run), batch_id, version of the code, and the "
+            "seconds that it took to ingest or calculate.",
         ),
         Column("correlation_id", ColumnType.TEXT, "Backfill, or root run, that it is part of."),
         Column(
@@ -306,6 +307,26 @@ EVENTS = Table(
     ),
 )
 """Of the whole store, and not of each dataset."""
+
+REQUESTS = Table(
+    name="finra_requests",
+    grain="day, outcome and range of seconds",
+    description="How many requests FINRA was sent, what it answered and how fast; of the whole "
+    "store. The counts only grow.",
+    key=("day", "outcome", "le"),
+    columns=(
+        Column("day", ColumnType.DATE, "When they were sent (UTC)."),
+        Column("outcome", ColumnType.TEXT, "ok, another HTTP status such as 429, or network."),
+        Column(
+            "le",
+            ColumnType.TEXT,
+            "They took this many seconds or less, and more than the next lower one (Prometheus's "
+            "name of a bucket's upper bound).",
+        ),
+        Column("requests", ColumnType.COUNT, "How many they are."),
+        Column("seconds", ColumnType.NUMBER, "Seconds that they took together."),
+    ),
+)
 
 DEAD_LETTERS = Table(
     name="dead_letters",

@@ -1,5 +1,6 @@
 """From a slice's inputs to one derived table: compute, judge, write, in one transaction."""
 
+import time
 from datetime import timedelta
 
 import pandas as pd
@@ -13,6 +14,7 @@ from otc_assets.operations.events import tell_block, tell_calculation, tell_grad
 from otc_assets.operations.frames import Knowledge, view_of
 from otc_assets.operations.grading import (
     content_quality,
+    failed_rules,
     quality_columns,
     refresh_comparisons,
     standing_quality,
@@ -50,7 +52,7 @@ def refresh(warehouse: Warehouse, name: str, week: WeekKey, run: RunIds) -> Slic
 
 
 def _derive(writer: SliceWriter, name: str) -> SliceOutcome:
-    week = writer.week
+    week, started = writer.week, time.monotonic()
     manifest = writer.manifest(week)
     if manifest is None:
         return _left(week, name, "it has never been taken in: materialize raw first")
@@ -68,7 +70,7 @@ def _derive(writer: SliceWriter, name: str) -> SliceOutcome:
     writer.save_verdicts(name, verdicts)
     if broken := broken_of(rules, verdicts):
         return _block(writer, known, name, verdicts, broken)
-    events = write_table(writer, known, name, rows)
+    events = write_table(writer, known, name, rows, started)
     return SliceOutcome(week, name, status, known[name], reason, verdicts, events=events)
 
 
@@ -94,16 +96,24 @@ def lineage_of(known: Knowledge, name: str) -> dict[str, Constant]:
 
 
 def write_table(
-    writer: SliceWriter, known: Knowledge, name: str, rows: pd.DataFrame
+    writer: SliceWriter,
+    known: Knowledge,
+    name: str,
+    rows: pd.DataFrame,
+    started: float | None = None,
 ) -> list[Event]:
-    """Replace a derived table of a slice, and tell of it; rows of retired versions stay."""
+    """Replace a derived table of a slice, and tell of it; rows of retired versions stay.
+
+    ``started`` is when the computation began, on the clock of `time.monotonic`.
+    """
     lineage = lineage_of(known, name)
     writer.replace(name, rows, lineage, keep_versions=retired_versions(name))
-    events = tell_calculation(writer, known, name, rows)
+    seconds = None if started is None else time.monotonic() - started
+    events = tell_calculation(writer, known, name, rows, seconds)
     quality = _count(writer, name, len(rows))
     if name == SNAPSHOT:
         revision = known.revisions[known.week].source_revision
-        tell_grade(writer, events[-1], quality, revision)
+        tell_grade(writer, events[-1], quality, failed_rules(writer, writer.week), revision)
     return events
 
 

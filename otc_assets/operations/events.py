@@ -14,6 +14,7 @@ from otc_assets.calculations import calculation_labelled, calculations_of
 from otc_assets.calculations.research_snapshot import research_snapshot
 from otc_assets.calculations.spec import CalculationSpec
 from otc_assets.domain.events import Event, EventType
+from otc_assets.domain.rejects import RejectReason
 from otc_assets.domain.revisions import Revision
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.operations.frames import Knowledge
@@ -51,19 +52,36 @@ def tell_download(writer: SliceWriter, file: FileFacts) -> Event:
 
 
 def tell_ingestion(
-    writer: SliceWriter, revision: Mapping[str, Any], policy: str, downloaded: Event
+    writer: SliceWriter,
+    revision: Mapping[str, Any],
+    reasons: Mapping[str, int],
+    policy: str,
+    downloaded: Event,
+    seconds: float,
 ) -> Event:
-    """Tell that a file became a revision; ``revision`` is its row in revisions."""
+    """Tell that a file became a revision.
+
+    Args:
+        writer: of the slice.
+        revision: its row in revisions.
+        reasons: how many of its lines were refused, by reason code; repeats are counted apart.
+        policy: what was to be done with a correction.
+        downloaded: the event of its file.
+        seconds: from the file's bytes to the rows.
+
+    """
+    repeats = revision["repeat_count"]
     payload = {
         "status": "ingested",
         **{name: revision[name] for name in OF_REVISION},
         "revision_date": revision["revision_date"].isoformat(),
         "rows": revision["row_count"],
-        "rejects": revision["reject_count"] + revision["repeat_count"],
+        "rejects": revision["reject_count"] + repeats,
+        "reasons": {**reasons, **({RejectReason.EXACT_REPEAT.value: repeats} if repeats else {})},
         "policy": policy,
     }
     kind = ("status", "source_revision")
-    return writer.events.tell(EventType.RAW_RECORDS_INGESTED, payload, downloaded, kind)
+    return writer.events.tell(EventType.RAW_RECORDS_INGESTED, payload, downloaded, kind, seconds)
 
 
 def tell_refusal(writer: SliceWriter, file: FileFacts, reason: str) -> Event:
@@ -100,12 +118,25 @@ def calculation_facts(
 
 
 def tell_calculation(
-    writer: SliceWriter, known: Knowledge, name: str, rows: pd.DataFrame
+    writer: SliceWriter,
+    known: Knowledge,
+    name: str,
+    rows: pd.DataFrame,
+    seconds: float | None = None,
 ) -> list[Event]:
-    """Tell that a table was written, one event for each version of its calculation."""
+    """Tell that a table was written, one event for each version of its calculation.
+
+    The first has the ``seconds`` that all of them took.
+    """
     return [
-        _tell(writer, known, calc.spec, calculation_facts(known, calc.spec, rows))
-        for calc in calculations_of(name)
+        _tell(
+            writer,
+            known,
+            calc.spec,
+            calculation_facts(known, calc.spec, rows),
+            None if number else seconds,
+        )
+        for number, calc in enumerate(calculations_of(name))
     ]
 
 
@@ -128,23 +159,32 @@ def tell_block(writer: SliceWriter, known: Knowledge, name: str, reason: str) ->
 
 
 def tell_grade(
-    writer: SliceWriter, calculated: Event, quality: Mapping[str, Any], revision: int
+    writer: SliceWriter,
+    calculated: Event,
+    quality: Mapping[str, Any],
+    failed: Sequence[str],
+    revision: int,
 ) -> None:
-    """Tell that a slice was graded, and that its week is done."""
-    graded = writer.events.tell(EventType.QUALITY_GRADE_ASSIGNED, quality, calculated)
+    """Tell that a slice was graded, which rules have ``failed``, and that its week is done."""
+    facts = {**quality, "failed": list(failed)}
+    graded = writer.events.tell(EventType.QUALITY_GRADE_ASSIGNED, facts, calculated)
     done = {"source_revision": revision, "quality_grade": quality["quality_grade"]}
     writer.events.tell(EventType.WEEK_PROCESSING_COMPLETED, done, graded)
 
 
 def _tell(
-    writer: SliceWriter, known: Knowledge, spec: CalculationSpec, facts: Mapping[str, Any]
+    writer: SliceWriter,
+    known: Knowledge,
+    spec: CalculationSpec,
+    facts: Mapping[str, Any],
+    seconds: float | None = None,
 ) -> Event:
     read: dict[WeekKey, list[int]] = {}
     for week, revision in _revisions(known, spec):
         read.setdefault(week, []).append(revision.source_revision)
     cause = writer.events.newest_input(_inputs(spec, list(read)), read)
     kind = ("table", "calc_version")
-    return writer.events.tell(EventType.CALCULATION_COMPLETED, facts, cause, kind)
+    return writer.events.tell(EventType.CALCULATION_COMPLETED, facts, cause, kind, seconds)
 
 
 def _revisions(known: Knowledge, spec: CalculationSpec) -> list[tuple[WeekKey, Revision]]:

@@ -1,7 +1,14 @@
 """A slice's grade, from the verdicts that are in the store."""
 
 from otc_assets.calculations import output_tables
-from otc_assets.domain.quality import Quality, QualityCheckResult, Severity, SliceStatus, grade
+from otc_assets.domain.quality import (
+    Quality,
+    QualityCheckResult,
+    Severity,
+    SliceStatus,
+    grade,
+    unexpected,
+)
 from otc_assets.domain.rules import PRESENCE, evaluate, rules_of
 from otc_assets.domain.tables import RAW, Table
 from otc_assets.domain.weeks import WeekKey
@@ -39,6 +46,11 @@ def _graded_verdicts(reader: SliceReader, week: WeekKey) -> list[QualityCheckRes
         for record in reader.records("quality_checks", week)
         if record["table_name"] in graded
     ]
+
+
+def failed_rules(reader: SliceReader, week: WeekKey) -> list[str]:
+    """Return the rules that cost a slice some of its grade, in order of their names."""
+    return sorted({each.check_name for each in unexpected(_graded_verdicts(reader, week))})
 
 
 def standing_quality(

@@ -1,5 +1,6 @@
 """From source files to `raw`: every file of a slice is archived, parsed and kept as a revision."""
 
+import time
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -116,7 +117,7 @@ class SliceIntake:
             return {r["source_sha256"]: r for r in reader.records("revisions", self.week)}
 
     def _receive(self, file: File, known: dict[str, dict[str, Any]]) -> None:
-        week, kept = self.week, None
+        week, kept, started = self.week, None, time.monotonic()
         try:
             data = file.read()
             if record := known.get(sha256_of(data)):
@@ -128,7 +129,8 @@ class SliceIntake:
             kept = FileFacts(file.name, sha256_of(data), len(data), key, self.index.source)
             known_on = file.known_on or self.archive.accepted_on(week, data)
             parsed = parse(file.name, data, week, self.today, self.warehouse.dataset)
-            self.received.append(Received(parsed, self.index.source, key, known_on))
+            seconds = time.monotonic() - started
+            self.received.append(Received(parsed, self.index.source, key, known_on, seconds))
         except SourceError as error:
             self.refusals.append(str(error))
             self.is_archive_failing |= isinstance(error, ArchiveError)

@@ -1,5 +1,6 @@
 """Makes a received content a revision of its slice, as the policy says."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -34,6 +35,8 @@ class Received:
     archive_key: str
     known_on: date | None
     """The first day under which an archive of ours has it; None if it is new."""
+    seconds: float
+    """What archiving and parsing took."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ def revise(
         ArchiveError: the bytes could not get their place in the archive.
 
     """
-    week, parsed = writer.week, received.parsed
+    week, parsed, started = writer.week, received.parsed, time.monotonic()
     known = writer.revisions([week])[week]
     latest = newest(known)
     revision_date, as_of_source = _dated(received, known, treatment.policy, today)
@@ -89,7 +92,9 @@ def revise(
         "source": received.source,
     }
     revision = _write(writer, parsed, record)
-    tell_ingestion(writer, revision, treatment.policy.value, downloaded)
+    seconds = received.seconds + time.monotonic() - started
+    reasons = parsed.intake.reasons
+    tell_ingestion(writer, revision, reasons, treatment.policy.value, downloaded, seconds)
     return IngestionResult(
         week,
         parsed.intake.row_count,

@@ -6,11 +6,23 @@ from datetime import date, datetime
 from typing import Any
 
 from otc_assets.domain.calendar import newest_due_week
+from otc_assets.domain.datasets import Dataset
 from otc_assets.domain.gaps import Gap, gaps, lag_days
 from otc_assets.domain.quality import Severity, SliceStatus
 from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import WeekKey
+from otc_assets.warehouse.reader import SliceReader
 from otc_assets.warehouse.store import Store
+
+OF_SLICE = (
+    "status",
+    "source_revision",
+    "quality_score",
+    "quality_grade",
+    "quality_status",
+    "updated_at",
+)
+"""What is looked at of a slice's manifest."""
 
 
 @dataclass(frozen=True)
@@ -48,19 +60,38 @@ class TierStatus:
         return not (self.late or self.refused or self.dead_letters or self.is_critical)
 
 
+@dataclass(frozen=True)
+class Standing:
+    """How a dataset stands on a day."""
+
+    slices: dict[WeekKey, dict[str, Any]]
+    """`OF_SLICE` of each slice that the store knows of."""
+    gaps: list[Gap]
+    tiers: list[TierStatus]
+
+
 def status_of(store: Store, today: date) -> list[TierStatus]:
     """Return how each tier of a dataset stands on a day."""
     with store.read() as reader:
-        slices = reader.manifests()
-        dead = [week.tier for week in reader.dead_slices()]
+        return standing_of(reader, today).tiers
+
+
+def standing_of(reader: SliceReader, today: date) -> Standing:
+    """Return the same, and from what it was found."""
+    dataset, slices = reader.dataset, reader.manifests(*OF_SLICE)
+    dead = [week.tier for week in reader.dead_slices()]
     loaded = [week for week, row in slices.items() if row["source_revision"]]
-    found, lags = gaps(store.dataset, loaded, today), lag_days(store.dataset, loaded, today)
-    tiers = store.dataset.publication_delay
-    return [_tier(store, tier, slices, found, dead, lags[str(tier)], today) for tier in tiers]
+    found = gaps(dataset, loaded, today)
+    lags = lag_days(dataset, loaded, found)
+    tiers = [
+        _tier(dataset, tier, slices, found, dead, lags[str(tier)], today)
+        for tier in dataset.publication_delay
+    ]
+    return Standing(slices, found, tiers)
 
 
 def _tier(
-    store: Store,
+    dataset: Dataset,
     tier: Tier,
     slices: dict[WeekKey, dict[str, Any]],
     found: Collection[Gap],
@@ -72,10 +103,10 @@ def _tier(
     loaded = [week.week_ending for week, row in rows.items() if row["source_revision"]]
     missing = [gap for gap in found if gap.week.tier == tier]
     return TierStatus(
-        dataset=store.dataset.name,
+        dataset=dataset.name,
         tier=str(tier),
         newest_week=max(loaded, default=None),
-        due_week=newest_due_week(tier, today, store.dataset).week_ending,
+        due_week=newest_due_week(tier, today, dataset).week_ending,
         lag_days=lag,
         weeks=len(loaded),
         missing=len(missing),

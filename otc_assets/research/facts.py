@@ -187,7 +187,7 @@ def standing(warehouse: Warehouse, today: date) -> pd.DataFrame:
     dataset = warehouse.dataset
     with warehouse.read() as reader:
         loaded = reader.loaded_slices()
-    lags = lag_days(dataset, loaded, today)
+    lags = lag_days(dataset, loaded, gaps(dataset, loaded, today))
     rows = []
     for tier in dataset.publication_delay:
         due = newest_due_week(tier, today, dataset)

@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -43,6 +44,7 @@ MAX_WAIT_SECONDS = 900
 """A server that asks for more patience than this has failed."""
 
 Read = TypeVar("Read")
+Observe = Callable[[str, float], None]
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +52,10 @@ log = logging.getLogger(__name__)
 def finra_address() -> str:
     """Return the address of the Query API: FINRA's own, unless OTC_SOURCE_URL names another."""
     return setting("OTC_SOURCE_URL") if os.environ.get("OTC_SOURCE_URL") else FINRA
+
+
+def not_observed(_outcome: str, _seconds: float) -> None:
+    """Let a request pass uncounted."""
 
 
 class Fault(Exception):
@@ -119,8 +125,12 @@ class FinraClient:
         timeout_seconds: float = 60,
         attempts: int = ATTEMPTS,
         first_wait_seconds: float = 0.5,
+        observe: Observe = not_observed,
     ) -> None:
         """Ask the API at ``url``, anonymously without ``credentials``.
+
+        ``observe`` is told of each request how it ended (ok, another HTTP status, or network), and
+        after how many seconds.
 
         Raises:
             SourceError: no web address, or a rate that FINRA does not allow.
@@ -135,6 +145,7 @@ class FinraClient:
         self._credentials = credentials
         self._authorization: dict[str, str] = {}
         self._attempts = attempts
+        self._observe = observe
         self._limiter = _limiter(requests_per_second)
         self._backoff = wait_exponential_jitter(
             multiplier=first_wait_seconds, max=60, jitter=first_wait_seconds
@@ -257,11 +268,16 @@ class FinraClient:
 
     def _send(self, method: str, url: str, **options: Any) -> httpx.Response:
         self._limiter.try_acquire("finra")
+        started, outcome = time.monotonic(), "network"
         try:
-            return self._http.request(method, url, **options)
+            response = self._http.request(method, url, **options)
+            outcome = "ok" if response.status_code < 300 else str(response.status_code)
+            return response
         except httpx.RequestError as error:
             fault = f"{type(error).__name__}: {error}"
             raise Fault(fault, is_answer=not isinstance(error, httpx.TransportError)) from error
+        finally:
+            self._observe(outcome, time.monotonic() - started)
 
 
 def _is_web_address(url: str) -> bool:

@@ -81,6 +81,7 @@ class EventLog:
         payload: Mapping[str, Any],
         cause: Event | str | None,
         kind: Sequence[str] = (),
+        seconds: float | None = None,
     ) -> Event:
         """Append an event of the slice, unless the newest of its kind says the same.
 
@@ -91,12 +92,13 @@ class EventLog:
             payload: its facts.
             cause: the event that caused it, or its id; another cause makes it another event.
             kind: the values of the payload that, with the type, make a kind.
+            seconds: how long it took.
 
         """
         before = self.newest(event_type, **{name: payload.get(name) for name in kind})
         if before and before.causation_id == _id(cause) and _facts(before) == _facts(payload):
             return before
-        return self.append(event_type, payload, cause)
+        return self.append(event_type, payload, cause, seconds=seconds)
 
     def append(
         self,
@@ -104,16 +106,18 @@ class EventLog:
         payload: Mapping[str, Any],
         cause: Event | str | None,
         file: str | None = None,
+        seconds: float | None = None,
     ) -> Event:
         """Append an event, of the slice or of a file by its SHA-256, and return it."""
         run = ("execution_id", "batch_id")
+        took = {} if seconds is None else {"seconds": round(seconds, 3)}
         event = Event(
             event_id=uuid7(),
             event_type=event_type.value,
             aggregate_type=FILE if file else SLICE,
             aggregate_id=file or self._slice,
             payload=dict(payload),
-            metadata={**{n: self._batch[n] for n in run}, "code": code_version()},
+            metadata={**{n: self._batch[n] for n in run}, "code": code_version(), **took},
             correlation_id=self._batch["correlation_id"],
             causation_id=_id(cause),
             created_at=self._batch["created_at"],

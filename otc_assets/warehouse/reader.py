@@ -249,9 +249,11 @@ class SliceReader:
         """Return the manifest row of a slice, None before its first write."""
         return next(iter(self.records("manifest", week)), None)
 
-    def manifests(self) -> dict[WeekKey, dict[str, Any]]:
-        """Return the manifest row of every slice that the store knows of."""
-        rows = self.connection.execute(sa.select(self.sql_table("manifest"))).mappings()
+    def manifests(self, *columns: str) -> dict[WeekKey, dict[str, Any]]:
+        """Return the manifest row of every slice that the store knows of, or parts of it."""
+        target = self.sql_table("manifest")
+        names = ("week_ending", "tier", *columns) if columns else target.c.keys()
+        rows = self.connection.execute(sa.select(*(target.c[name] for name in names))).mappings()
         return {WeekKey(Tier(row["tier"]), row["week_ending"]): dict(row) for row in rows}
 
     def revisions(self, weeks: Sequence[WeekKey]) -> dict[WeekKey, list[Revision]]:

@@ -19,6 +19,7 @@ from otc_assets.domain.tables import (
     LINEAGE_COLUMN,
     RAW,
     REJECTS,
+    REQUESTS,
     STORE_TABLES,
     Column,
     ColumnType,
@@ -165,3 +166,6 @@ def _sql_column(table: Table, column: Column) -> sa.Column[Any]:
 EVENT_LOG = _sql_table(EVENTS, EVENTS.name, STORE.metadata, partitioned=False)
 """Of the whole database as well: its migration makes it, with what keeps it from being changed."""
 sa.Index("ix_events_event_id", EVENT_LOG.c.event_id, unique=True)
+
+REQUEST_COUNTS = _sql_table(REQUESTS, REQUESTS.name, STORE.metadata, partitioned=False)
+"""Of the whole database too."""

@@ -77,6 +77,11 @@ class Store:
         with self.engine.connect() as connection:
             return str(connection.execute(sa.select(STORE.c.store_id)).scalar_one())
 
+    def close(self) -> None:
+        """Close its connections; the next use opens new ones, and looks at the schema again."""
+        if engine := self.__dict__.pop("engine", None):
+            engine.dispose()
+
     @contextmanager
     def _named(self) -> Iterator[None]:
         """Let the error of a connection name the store: the driver's says that it was closed."""

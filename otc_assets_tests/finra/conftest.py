@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -91,7 +92,7 @@ def client(request: pytest.FixtureRequest, server: FinraServer, unlimited: None)
 
 
 def quick(
-    server: FinraServer, credentials: Credentials | None = None, **changes: float
+    server: FinraServer, credentials: Credentials | None = None, **changes: Any
 ) -> FinraClient:
     """A client of a server, with short waits."""
     settings = {"timeout_seconds": 20, "first_wait_seconds": 0.001, "attempts": 4} | changes

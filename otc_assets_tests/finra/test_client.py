@@ -117,6 +117,17 @@ def test_a_list_of_partitions_of_another_form_is_a_fault(client, content):
         client.partitions()
 
 
+def test_each_request_is_observed_with_its_outcome(server, unlimited):
+    observed: list[tuple[str, float]] = []
+    server.faults.next(Fault.UNAVAILABLE, Fault.RESET, Fault.HTML, Fault.TOO_MANY_SECONDS)
+    client = quick(server, attempts=5, observe=lambda *each: observed.append(each))
+    assert is_whole(server, client)
+    outcomes = [outcome for outcome, _ in observed]
+    assert outcomes[:5] == ["503", "network", "ok", "429", "ok"]  # HTML came with a 200
+    assert len(outcomes) == len(server.asked(DATA))
+    assert all(0 < seconds < 60 for _, seconds in observed)
+
+
 def test_faults_of_all_kinds_one_after_the_other(server, unlimited, caplog):
     server.faults.next(*sorted(set(STATUS) - {Fault.FORBIDDEN, Fault.BAD_REQUEST}))
     assert is_whole(server, quick(server, attempts=10))

@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 import pytest
+import sqlalchemy as sa
 
 from otc_assets.assets.partitions import asset_key_of, partition_key_of
 from otc_assets.definitions import build_defs
@@ -15,6 +16,7 @@ from otc_assets.domain.datasets import ATS, DATASETS, NON_ATS, Dataset
 from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.sources.finra_client import ATTEMPTS, FinraClient
+from otc_assets.warehouse.schema import REQUEST_COUNTS
 from otc_assets_tests.automation.conftest import Place, place_in, publish
 from otc_assets_tests.finra.faults import Fault
 from otc_assets_tests.finra.server import FinraServer
@@ -51,6 +53,8 @@ class Story:
     asked: Counter[str]
     """How often each Monday was asked for in it; refused connections count."""
     afterwards: Run
+    counted: Counter[str]
+    """Requests by outcome, as the store has them after that run."""
 
 
 def asked_for(body: dict[str, Any] | None) -> str:
@@ -86,6 +90,13 @@ def count_requests(patch: pytest.MonkeyPatch) -> Counter[str]:
 def rows_of(place: Place) -> pd.DataFrame:
     with place.store(ATS).read() as reader:
         return reader.frame("raw", HAD_BEFORE)
+
+
+def counted(place: Place) -> Counter[str]:
+    c = REQUEST_COUNTS.c
+    query = sa.select(c.outcome, sa.func.sum(c.requests)).group_by(c.outcome)
+    with place.store(ATS).engine.connect() as connection:
+        return Counter(dict(connection.execute(query).tuples().all()))
 
 
 def run_range(instance: dg.DagsterInstance, place: Place) -> Run:
@@ -127,10 +138,11 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
             before, asked = rows_of(place), count_requests(patch)
             go_away(server, GONE_AT)
             outage, asked_in_it = run_range(instance, place), asked.copy()
+        in_it = counted(place)
         port = int(server.url.rpartition(":")[2])
         with FinraServer(world, port=port):
             afterwards = run_range(instance, place)
-    return Story(before, outage, asked_in_it, afterwards)
+    return Story(before, outage, asked_in_it, afterwards, in_it)
 
 
 def test_the_slices_before_an_outage_are_loaded(story: Story):
@@ -141,6 +153,11 @@ def test_the_slices_before_an_outage_are_loaded(story: Story):
 def test_one_slice_has_all_the_patience_and_no_other_of_the_run_is_asked_for(story: Story):
     before = {str(week.monday): 1 for week in WEEKS[:2]}
     assert story.asked == before | {str(GONE_AT.monday): ATTEMPTS}
+
+
+def test_the_requests_of_a_run_are_counted_in_the_store_when_it_ends(story: Story):
+    """One of them was sent before the run, by its process, for the week that was there."""
+    assert story.counted == {"ok": 3, "network": ATTEMPTS}
 
 
 def test_the_slice_at_which_the_run_gave_up_says_what_came(story: Story):

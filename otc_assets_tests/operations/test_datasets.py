@@ -302,12 +302,12 @@ def test_a_dataset_has_its_own_calendar():
     assert expected_publication_date(WEEK, THIRD) == date.fromisoformat(PUBLISHED)
     assert expected_publication_date(WEEK) == date(2025, 12, 15)
     due = due_weeks(Tier.OTC, date(2014, 5, 16), date(2025, 12, 1), THIRD)
-    assert due == [WEEK.shifted(n) for n in (-1, 0, 1)]
-    assert due_weeks(Tier.OTC, WEEK.week_ending, date(2025, 12, 14), ATS) == []
-    assert due_weeks(Tier.OTC, WEEK.week_ending, date(2025, 12, 22), ATS) == [
+    assert due == tuple(WEEK.shifted(n) for n in (-1, 0, 1))
+    assert due_weeks(Tier.OTC, WEEK.week_ending, date(2025, 12, 14), ATS) == ()
+    assert due_weeks(Tier.OTC, WEEK.week_ending, date(2025, 12, 22), ATS) == (
         WEEK,
         WEEK.shifted(1),
-    ]
+    )
 
 
 def test_a_dataset_that_is_declared_has_assets_checks_and_runs(

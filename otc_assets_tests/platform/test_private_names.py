@@ -64,6 +64,7 @@ def test_private_names_are_used_in_few_files():
         STORAGE,
         "otc_assets/automation/backfills.py",
         "otc_assets/checks/evaluations.py",
+        "otc_assets/monitoring/instance.py",
     }
 
 
@@ -113,7 +114,18 @@ OVERRIDES = [
 def test_a_storage_overrides_what_dagster_calls_and_nothing_else(
     storage: ModuleType, ours: str, method: str
 ):
-    parent = getattr(storage, ours).__base__
+    for parent in _parents(getattr(storage, ours)):
+        _overrides(storage, parent, ours, method)
+
+
+def _parents(ours: type) -> list[type]:
+    """Return the class of Dagster's that one of ours extends; of a mixin, all that it changes."""
+    if ours.__base__ is not object:
+        return [base for base in [ours.__base__] if base]
+    return [base for each in ours.__subclasses__() for base in each.__bases__ if base is not ours]
+
+
+def _overrides(storage: ModuleType, parent: type, ours: str, method: str) -> None:
     if method.startswith("_") and method != "__init__":
         assert not hasattr(parent, method), f"{parent} has a {method} now; rename ours in {STORAGE}"
         return
@@ -127,7 +139,13 @@ def test_a_storage_overrides_what_dagster_calls_and_nothing_else(
 def test_the_attributes_of_the_sqlite_storage_are_as_it_is_used(
     storage: ModuleType, tmp_path: Path
 ):
-    usual = storage.DagsterSqliteStorage(str(tmp_path))
+    usual = storage.DagsterSqliteStorage.from_local(str(tmp_path))
+    ours = storage.PooledSqliteStorage.from_local(str(tmp_path))
+    assert set(vars(ours)) == set(vars(usual)), f"{STORAGE} sets other attributes than Dagster"
+    for part in ("_run_storage", "_schedule_storage"):
+        address = getattr(usual, part)._conn_string
+        assert getattr(ours, part)._conn_string == address, f"Dagster keeps {part} elsewhere now"
+    ours.dispose()
     events = usual._event_log_storage
     assert usual.event_log_storage is events, f"{STORAGE} sets _event_log_storage in vain"
     assert Path(events.path_for_shard("index")).parent == tmp_path / "history/runs"

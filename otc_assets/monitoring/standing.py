@@ -1,0 +1,194 @@
+"""Gauges of the store: how its slices, its size and its requests stand."""
+
+import shutil
+from collections import Counter
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from upath import UPath
+
+from otc_assets.domain.calendar import due_weeks, newest_due_week, today
+from otc_assets.domain.datasets import Dataset
+from otc_assets.domain.quality import Severity, SliceStatus
+from otc_assets.domain.weeks import WeekKey
+from otc_assets.monitoring.catalog import INGEST_BOUNDS, WEEKS_SHOWN, Samples
+from otc_assets.operations.status import Standing, TierStatus, standing_of
+from otc_assets.warehouse.reader import SliceReader
+from otc_assets.warehouse.requests import LABELS
+from otc_assets.warehouse.schema import REQUEST_COUNTS, STORE
+from otc_assets.warehouse.store import Store
+
+BACKUP = ".otc-backup"
+"""A file in the archive's folder with the time (ISO 8601) at which it was last copied."""
+assert len(LABELS) == len(INGEST_BOUNDS) + 1, "requests are counted in the buckets of the metric"
+
+
+def collect_slices(store: Store, samples: Samples) -> None:
+    """Add how the slices of a dataset stand today."""
+    day, dataset = today(), store.dataset
+    with store.read() as reader:
+        found = standing_of(reader, day)
+        for tier in found.tiers:
+            _add_tier(tier, samples)
+        _add_weeks(dataset, found, day, samples)
+        _add_counts(dataset, found.slices, samples)
+        _add_failures(reader, samples)
+        _add_dead_letters(reader, samples)
+        for newest in _newest(found.slices):
+            _add_comparisons(reader, newest, samples)
+
+
+def collect_store(store: Store, samples: Samples) -> None:
+    """Add the size of the store, and its requests to FINRA."""
+    with store.read() as reader:
+        connection = reader.connection
+        created = connection.execute(sa.select(STORE.c.created_at)).scalar_one()
+        samples.add("otc_store_created_timestamp_seconds", _seconds(created))
+        if connection.dialect.name == "postgresql":
+            size = connection.execute(
+                sa.select(sa.func.pg_database_size(sa.func.current_database()))
+            )
+            samples.add("otc_store_bytes", size.scalar_one())
+        else:
+            path = Path(str(connection.engine.url.database)).absolute()
+            files = [file for file in (path, Path(f"{path}-wal")) if file.exists()]
+            samples.add("otc_store_bytes", sum(file.stat().st_size for file in files))
+            samples.add("otc_store_free_bytes", shutil.disk_usage(path.parent).free)
+        _add_requests(connection, samples)
+
+
+def collect_archive(archive: UPath, samples: Samples) -> None:
+    """Add when an archive was last copied, if its file says so.
+
+    Raises:
+        ValueError: the file holds no time.
+
+    """
+    file = archive / BACKUP
+    try:
+        text = file.read_text().strip()
+    except FileNotFoundError:
+        return
+    try:
+        copied = datetime.fromisoformat(text)
+    except ValueError:
+        wanted = "2026-11-28T03:00:00+00:00"
+        raise ValueError(f"{file} must hold a time such as {wanted}, and holds {text!r}") from None
+    samples.add("otc_archive_backup_timestamp_seconds", _seconds(copied))
+
+
+def schema_revision(store: Store) -> str:
+    """Return the number of the store's newest migration."""
+    with store.read() as reader:
+        found = reader.connection.execute(sa.text("SELECT version_num FROM alembic_version"))
+        return str(found.scalar_one())
+
+
+def _add_tier(tier: TierStatus, samples: Samples) -> None:
+    place = tier.dataset, tier.tier
+    samples.add("otc_weeks_missing", tier.missing, *place)
+    samples.add("otc_ingestion_lag_days", tier.lag_days, *place)
+    samples.add("otc_dead_letters", tier.dead_letters, *place)
+    if tier.newest_week:
+        moment = datetime.combine(tier.newest_week, time(), UTC)
+        samples.add("otc_latest_week_timestamp", _seconds(moment), *place)
+    if tier.last_write:
+        samples.add("otc_last_write_timestamp_seconds", _seconds(tier.last_write), *place)
+
+
+def _add_weeks(dataset: Dataset, found: Standing, day: date, samples: Samples) -> None:
+    """Add the score and the presence of each of the newest due weeks, and the oldest gap."""
+    lacking = {gap.week for gap in found.gaps}
+    for tier in dataset.publication_delay:
+        late = [gap.days_late for gap in found.gaps if gap.week.tier == tier]
+        samples.add("otc_oldest_gap_days", max(late, default=0), dataset.name, tier)
+        first = newest_due_week(tier, day, dataset).shifted(1 - WEEKS_SHOWN)
+        for week in due_weeks(tier, first.week_ending, day, dataset):
+            labels = dataset.name, tier, week.week_ending.isoformat()
+            row = found.slices.get(week, {})
+            if week in lacking or row.get("source_revision"):
+                samples.add("otc_week_loaded", week not in lacking, *labels)
+            if (score := row.get("quality_score")) is not None:
+                samples.add("otc_quality_score", score, *labels)
+
+
+def _add_counts(
+    dataset: Dataset, slices: Mapping[WeekKey, Mapping[str, Any]], samples: Samples
+) -> None:
+    standing = Counter((week.tier, row["status"]) for week, row in slices.items())
+    grades = Counter(
+        (week.tier, row["quality_grade"])
+        for week, row in slices.items()
+        if row["source_revision"] and row["quality_grade"]
+    )
+    for tier in dataset.publication_delay:
+        for status in SliceStatus:
+            samples.add("otc_slices", standing[tier, status], dataset.name, tier, status)
+        for grade in "ABCDF":
+            samples.add("otc_slices_graded", grades[tier, grade], dataset.name, tier, grade)
+
+
+def _add_failures(reader: SliceReader, samples: Samples) -> None:
+    checks = reader.sql_table("quality_checks")
+    query = sa.select(checks.c.tier, checks.c.severity, sa.func.count()).where(
+        sa.not_(checks.c.passed), sa.not_(checks.c.is_expected)
+    )
+    rows = reader.connection.execute(query.group_by(checks.c.tier, checks.c.severity))
+    failed = {(tier, severity): count for tier, severity, count in rows}
+    for tier in reader.dataset.publication_delay:
+        for severity in Severity:
+            count = failed.get((tier, severity), 0)
+            samples.add("otc_checks_failed", count, reader.dataset.name, tier, severity)
+
+
+def _add_dead_letters(reader: SliceReader, samples: Samples) -> None:
+    first: dict[str, datetime] = {}
+    for row in reader.dead_letters():
+        tier, failed = row["tier"], row["first_failed_at"]
+        first[tier] = min(failed, first.get(tier, failed))
+    for tier, moment in first.items():
+        name = "otc_oldest_dead_letter_timestamp_seconds"
+        samples.add(name, _seconds(moment), reader.dataset.name, tier)
+
+
+def _newest(slices: Mapping[WeekKey, Mapping[str, Any]]) -> list[WeekKey]:
+    """Return the newest week of each tier that is in the store."""
+    loaded = sorted(week for week, row in slices.items() if row["source_revision"])
+    return list({week.tier: week for week in loaded}.values())
+
+
+def _add_comparisons(reader: SliceReader, newest: WeekKey, samples: Samples) -> None:
+    """Add what the rules have found of a tier's newest week beside those before it."""
+    found = {row["rule"]: row["details"] for row in reader.records("quality_checks", newest)}
+    records = found.get("record_count_is_usual", {})
+    symbols = found.get("symbols_of_last_week_are_there", {})
+    for name, details, key in (
+        ("otc_latest_week_records", records, "rows"),
+        ("otc_usual_week_records", records, "average"),
+        ("otc_missing_symbols", symbols, "gone"),
+    ):
+        if key in details:
+            samples.add(name, details[key], reader.dataset.name, newest.tier)
+
+
+def _add_requests(connection: sa.Connection, samples: Samples) -> None:
+    c = REQUEST_COUNTS.c
+    query = sa.select(c.outcome, c.le, sa.func.sum(c.requests), sa.func.sum(c.seconds))
+    counts: dict[str, dict[str, int]] = {}
+    seconds: Counter[str] = Counter()
+    for outcome, le, requests, total in connection.execute(query.group_by(c.outcome, c.le)):
+        counts.setdefault(outcome, {})[le] = int(requests)
+        seconds[outcome] += total
+    for outcome, buckets in counts.items():
+        filled = tuple(buckets.get(le, 0) for le in LABELS)
+        samples.add_histogram(
+            "otc_finra_request_duration_seconds", filled, seconds[outcome], outcome
+        )
+
+
+def _seconds(moment: datetime) -> float:
+    """Return a moment in Unix seconds; one without a zone is UTC, as SQLite gives it."""
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
