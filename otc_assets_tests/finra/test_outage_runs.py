@@ -96,7 +96,7 @@ def counted(place: Place) -> Counter[str]:
     c = REQUEST_COUNTS.c
     query = sa.select(c.outcome, sa.func.sum(c.requests)).group_by(c.outcome)
     with place.store(ATS).engine.connect() as connection:
-        return Counter(dict(connection.execute(query).tuples().all()))
+        return Counter({row.outcome: row[1] for row in connection.execute(query)})
 
 
 def run_range(instance: dg.DagsterInstance, place: Place) -> Run:
