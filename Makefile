@@ -83,7 +83,7 @@ chaos-short: .venv/installed ## the same in a few minutes
 
 docs: .venv/installed ## write the generated pages and dashboards anew
 	$(BIN)/python -m otc_assets.operations.document
-	$(BIN)/python -m deploy.prometheus.rules
+	$(BIN)/python -m deploy.prometheus.pages
 	$(BIN)/python -m deploy.grafana
 
 monitoring-picture: .venv/installed ## draw docs/operator_dashboard.png anew, from a real Prometheus

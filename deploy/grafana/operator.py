@@ -267,15 +267,23 @@ def _resources(board: dashboard.Dashboard) -> None:
             "short",
             (f"sum by (dataset) (otc_files_ingested_total{{{D}}})", "{{dataset}} files"),
             (f"sum by (dataset) (otc_revisions_total{{{D}}})", "{{dataset}} corrections"),
+            span=6,
         ),
         lines(
-            "Store",
-            "The size of the store, the room on its disk (of SQLite), and all bytes that the "
-            "archive was ever given.",
+            "Store and archive",
+            "The size of the store, and all bytes that the archive was ever given.",
             "bytes",
             ("otc_store_bytes", "store"),
-            ("otc_store_free_bytes", "free on its disk"),
             (f"sum(otc_archived_bytes_total{{{D}}})", "archived"),
+            span=6,
+        ),
+        lines(
+            "Room on the store's disk",
+            "Of SQLite; a server does not say. A warning if the last day's trend fills the disk "
+            "within a week.",
+            "bytes",
+            ("otc_store_free_bytes", "free"),
+            span=6,
         ),
         numbers(
             "Age",
@@ -284,7 +292,7 @@ def _resources(board: dashboard.Dashboard) -> None:
             "s",
             ("time() - otc_store_created_timestamp_seconds", "store"),
             ("time() - otc_archive_backup_timestamp_seconds", "archive's backup"),
-            span=8,
+            span=6,
         ).height(8),
     ):
         board.with_panel(panel)

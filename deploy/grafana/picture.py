@@ -74,6 +74,7 @@ class Painter:
     def _bars(self, axes: Axes, queries: list[Shown]) -> None:
         found = sorted(self._now(queries), key=lambda each: each[1])[-MOST_SERIES:]
         axes.barh(range(len(found)), [value for _, value in found], color="#b7d3ea", height=0.7)
+        axes.set_ylim(len(found) - MOST_SERIES - 0.5, len(found) - 0.5)
         for place, (legend, value) in enumerate(found):
             text = f"  {legend}: {_text(value, queries[0].unit)}"
             axes.text(0, place, text, fontsize=8, va="center")
@@ -84,7 +85,7 @@ class Painter:
         found = self._now(queries)
         for number, (legend, value) in enumerate(found):
             x = (number + 0.5) / len(found)
-            axes.text(x, 0.5, _text(value, queries[0].unit), fontsize=18, ha="center", color="C2")
+            axes.text(x, 0.5, _text(value, queries[0].unit), fontsize=18, ha="center", color="C0")
             axes.text(x, 0.35, legend.replace(", ", "\n"), fontsize=8, ha="center", va="top")
 
     def _now(self, queries: list[Shown]) -> list[tuple[str, float]]:
@@ -109,7 +110,7 @@ def _axes(figure: Figure, query: Shown, lines: int) -> Axes:
 def _legend(query: Shown, series: dict[str, Any]) -> str:
     legend = query.legend
     for label, value in series["metric"].items():
-        legend = legend.replace("{{%s}}" % label, value.lower() if value.isupper() else value)  # noqa: UP031
+        legend = legend.replace("{{%s}}" % label, value)  # noqa: UP031
     return re.sub(r" *{{\w+}}", "", legend)  # a label without a value is none
 
 

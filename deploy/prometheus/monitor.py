@@ -1,7 +1,7 @@
 """Runs exporter, Prometheus and Alertmanager until Ctrl-C: `make monitor`.
 
-All three listen on 127.0.0.1 only. What Prometheus records lies with Dagster's files of the home
-that is set, so that two homes never share a history.
+All three listen on 127.0.0.1 only. What Prometheus records lies in the home that is set, so that
+two homes never share a history.
 """
 
 import shutil
@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from deploy.prometheus.rules import FOLDER
-from otc_assets.settings import setting
+from otc_assets.settings import home, is_address, setting
 
 INSTALL = "sudo apt-get install prometheus prometheus-alertmanager"
 """What a user runs to have both, on Debian and Ubuntu."""
@@ -52,7 +52,7 @@ def main() -> str | None:
     """Run them until one ends or Ctrl-C; return what went wrong."""
     if not shutil.which(PROMETHEUS):
         return f"Prometheus is not installed: {INSTALL}"
-    data = Path(setting("OTC_DAGSTER_DIR"))
+    data = _data()
     commands = [
         [OTC, "metrics", "--port", "9464"],
         prometheus(FOLDER / "prometheus.yml", data / "prometheus", 9090),
@@ -63,6 +63,12 @@ def main() -> str | None:
         print(f"No Alertmanager: alerts show in Prometheus alone. {INSTALL}")
     print(LOOK)
     return run_until_one_ends(commands)
+
+
+def _data() -> Path:
+    """Return where the history lies; not in Dagster's folder unless the home is a bucket."""
+    folder = setting("OTC_DAGSTER_DIR") if is_address(home()) else home()
+    return Path(folder) / "monitoring"
 
 
 def run_until_one_ends(commands: list[list[str]]) -> str | None:
