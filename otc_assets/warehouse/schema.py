@@ -15,6 +15,7 @@ from otc_assets.calculations.research_snapshot import research_snapshot
 from otc_assets.domain.datasets import Dataset
 from otc_assets.domain.tables import (
     EVENTS,
+    INCIDENTS,
     LINEAGE,
     LINEAGE_COLUMN,
     RAW,
@@ -165,3 +166,14 @@ def _sql_column(table: Table, column: Column) -> sa.Column[Any]:
 EVENT_LOG = _sql_table(EVENTS, EVENTS.name, STORE.metadata, partitioned=False)
 """Of the whole database as well: its migration makes it, with what keeps it from being changed."""
 sa.Index("ix_events_event_id", EVENT_LOG.c.event_id, unique=True)
+
+INCIDENT_LOG = _sql_table(INCIDENTS, INCIDENTS.name, STORE.metadata, partitioned=False)
+"""Of the whole database too."""
+IS_OPEN = INCIDENT_LOG.c.resolved_at.is_(None)
+sa.Index(
+    "ix_incidents_open",
+    INCIDENT_LOG.c.subject,
+    unique=True,
+    sqlite_where=IS_OPEN,
+    postgresql_where=IS_OPEN,
+)
