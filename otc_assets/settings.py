@@ -31,11 +31,20 @@ DEFAULTS = {
     "OTC_REREAD_WEEKS": "26",
     "OTC_RETAIN_RAW_WEEKS": "104",
     "OTC_RETAIN_VENUE_VOLUME_WEEKS": "260",
+    "OTC_NOTIFY_URL": "",
+    "OTC_UI_URL": "http://localhost:3000",
 }
 """Each variable and its default; the README explains them."""
 
-ADDRESSES = ("OTC_HOME", "OTC_SOURCE_URL", "OTC_ARCHIVE_URL", "OTC_FEATURES_URL", "OTC_PAGE_URL")
-"""The variables whose values are shown: in errors, in logs and in the store."""
+ADDRESSES = (
+    "OTC_HOME",
+    "OTC_SOURCE_URL",
+    "OTC_ARCHIVE_URL",
+    "OTC_FEATURES_URL",
+    "OTC_PAGE_URL",
+    "OTC_UI_URL",
+)
+"""The variables whose values are shown: in errors, logs, messages and in the store."""
 
 PARTS_OF_OLD = ("otc.db", "archive", "features", "research.html", "dagster")
 """What versions before the home kept in `.otc` itself."""

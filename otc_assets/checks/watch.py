@@ -15,6 +15,7 @@ from otc_assets.domain.datasets import Dataset
 from otc_assets.domain.gaps import gaps, lag_days
 from otc_assets.domain.quality import Severity
 from otc_assets.domain.weeks import WeekKey
+from otc_assets.operations.incidents import reconcile
 
 PARTITION_TAGS = {"dagster/partition", "dagster/asset_partition_range_start"}
 """Of a run that does slices, which other slices may not fail."""
@@ -39,6 +40,7 @@ def _every_due_week_is_there(dataset: Dataset) -> dg.AssetChecksDefinition:
     ) -> Iterable[Any]:
         with platform.warehouse(dataset).read() as reader:
             loaded = reader.loaded_slices()
+        _write_down(context, platform, dataset)
         found = gaps(dataset, loaded, today())
         late = [gap for gap in found if gap.severity is not Severity.INFO]
         grave = [gap for gap in late if gap.severity is Severity.CRITICAL]
@@ -70,6 +72,16 @@ def _every_due_week_is_there(dataset: Dataset) -> dg.AssetChecksDefinition:
             )
 
     return every_due_week_is_there
+
+
+def _write_down(
+    context: dg.AssetCheckExecutionContext, platform: Platform, dataset: Dataset
+) -> None:
+    """Write down the incidents of slices; a verdict does not depend on it."""
+    try:
+        reconcile(platform.warehouse(dataset), today(), context.run.run_id)
+    except Exception as error:
+        context.log.warning(f"incidents could not be written down: {error}")
 
 
 def _no_slice_is_dead(dataset: Dataset) -> dg.AssetChecksDefinition:

@@ -10,6 +10,7 @@ from otc_assets.cli.doctor import doctor
 from otc_assets.cli.explain import explain
 from otc_assets.cli.home import migrate
 from otc_assets.cli.metrics import metrics
+from otc_assets.cli.notify import notify
 from otc_assets.cli.retention import restore, retain
 from otc_assets.cli.standing import list_gaps, status
 from otc_assets.cli.verify import verify
@@ -28,6 +29,7 @@ COMMANDS = (
     migrate,
     retain,
     restore,
+    notify,
 )
 
 
@@ -55,9 +57,9 @@ def otc() -> None:
     """FINRA's weekly off-exchange volume, as it was known.
 
     Reads the store of the home that is set (OTC_HOME, OTC_DATABASE_URL), and never writes to it;
-    `migrate`, `retain --apply` and `restore` alone do. Prints tables on a terminal and CSV into a
-    pipe. Exits with 0 if all is well, 1 if something is wrong with the data or nothing was found,
-    2 after wrong use.
+    `migrate`, `retain --apply`, `restore` and `notify` alone do. Prints tables on a terminal and
+    CSV into a pipe. Exits with 0 if all is well, 1 if something is wrong with the data or nothing
+    was found, 2 after wrong use.
     """
 
 

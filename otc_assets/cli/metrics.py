@@ -31,6 +31,6 @@ def metrics(port: int, address: str, push: str | None) -> None:
         exporter.push(push)
         click.echo(f"pushed to {push}")
         return
-    thread = exporter.serve(address, port)
-    click.echo(f"http://{address}:{port}/metrics", err=True)
+    url, thread = exporter.serve(address, port)
+    click.echo(url, err=True)
     thread.join()

@@ -349,6 +349,46 @@ DEAD_LETTERS = Table(
     ),
 )
 
+INCIDENTS = Table(
+    name="incidents",
+    grain="incident",
+    description="What is not well: since when, until when, and what each sink of OTC_NOTIFY_URL "
+    "was told of it; of both datasets together. One subject has one open incident.",
+    key=("incident_id",),
+    columns=(
+        Column("incident_id", ColumnType.TEXT, "Identity (UUID, ordered by time)."),
+        Column("kind", ColumnType.TEXT, "slice, or job: a job whose run failed."),
+        Column(
+            "subject", ColumnType.TEXT, "A slice as ats NMS Tier 1:2025-05-16, a job by its name."
+        ),
+        Column("dataset", ColumnType.TEXT, "ats or non_ats; null of both.", nullable=True),
+        Column("severity", ColumnType.TEXT, "warning or critical, as it is now."),
+        Column("reason", ColumnType.TEXT, "What is wrong."),
+        Column("run_id", ColumnType.TEXT, "Dagster run that found it.", nullable=True),
+        Column(
+            "undone",
+            ColumnType.JSON,
+            "Of a job: what its failed runs were to do and no run has done since: slices, or the "
+            "job's name where a run has no partitions.",
+        ),
+        Column("opened_at", ColumnType.TIMESTAMP, "When it was first found."),
+        Column("resolved_at", ColumnType.TIMESTAMP, "When it was over.", nullable=True),
+        Column(
+            "told",
+            ColumnType.JSON,
+            "What each sink took last, by the hash of its URL: warning, critical or over; empty if "
+            "it was asked in vain.",
+        ),
+        Column(
+            "claimed_until",
+            ColumnType.TIMESTAMP,
+            "Until then another process tells of it.",
+            nullable=True,
+        ),
+    ),
+)
+"""Of the whole store, as `EVENTS`."""
+
 LINEAGE = Table(
     name="lineage",
     grain="lineage that rows of one table of a slice share",

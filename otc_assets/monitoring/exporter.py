@@ -134,15 +134,17 @@ class Exporter(Collector):
         return samples
 
 
-def serve(address: str, port: int) -> threading.Thread:
-    """Answer scrapes of /metrics until the process ends, in a thread that is returned.
+def serve(address: str, port: int) -> tuple[str, threading.Thread]:
+    """Answer scrapes until the process ends; return where, and the thread that does it.
+
+    Port 0 is any that is free.
 
     Raises:
         OSError: the port cannot be had.
 
     """
-    _, thread = start_http_server(port, address, registry())
-    return thread
+    server, thread = start_http_server(port, address, registry())
+    return f"http://{address}:{server.server_port}/metrics", thread
 
 
 def push(gateway: str) -> None:

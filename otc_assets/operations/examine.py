@@ -24,7 +24,7 @@ from otc_assets.sources.places import is_local
 from otc_assets.warehouse.engine import StoreError, shown
 
 PACKAGES = ("otc_assets", "dagster", "dagster-postgres", "pandas", "sqlalchemy", "psycopg")
-SECRETS = ("FINRA_CLIENT_ID", "FINRA_CLIENT_SECRET")
+SECRETS = ("FINRA_CLIENT_ID", "FINRA_CLIENT_SECRET", "OTC_NOTIFY_URL")
 NEEDED_BYTES, WANTED_BYTES = 200 * 2**20, 2 * 2**30
 """A week of three tiers needs the first; a long range's temporary file may take the second."""
 CLOCK_MAY_DIFFER = timedelta(minutes=5)

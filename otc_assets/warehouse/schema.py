@@ -15,6 +15,7 @@ from otc_assets.calculations.research_snapshot import research_snapshot
 from otc_assets.domain.datasets import Dataset
 from otc_assets.domain.tables import (
     EVENTS,
+    INCIDENTS,
     LINEAGE,
     LINEAGE_COLUMN,
     RAW,
@@ -169,3 +170,13 @@ sa.Index("ix_events_event_id", EVENT_LOG.c.event_id, unique=True)
 
 REQUEST_COUNTS = _sql_table(REQUESTS, REQUESTS.name, STORE.metadata, partitioned=False)
 """Of the whole database too."""
+INCIDENT_LOG = _sql_table(INCIDENTS, INCIDENTS.name, STORE.metadata, partitioned=False)
+"""Of the whole database too."""
+IS_OPEN = INCIDENT_LOG.c.resolved_at.is_(None)
+sa.Index(
+    "ix_incidents_open",
+    INCIDENT_LOG.c.subject,
+    unique=True,
+    sqlite_where=IS_OPEN,
+    postgresql_where=IS_OPEN,
+)

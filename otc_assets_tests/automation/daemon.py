@@ -53,7 +53,11 @@ class Daemon:
         now = datetime.now(UTC) + timedelta(minutes=self._minutes, seconds=self._minutes)
         with freeze_time(now):
             list(execute_sensor_iteration(self.context, LOG, None, None))
-        sensor = self._sensor(dataset)
+        return self.newest_tick(f"{dataset.name}_publications")
+
+    def newest_tick(self, sensor_name: str) -> InstigatorTick:
+        """Return how a sensor last did."""
+        sensor = self._sensor_named(sensor_name)
         origin, selector = sensor.get_remote_origin_id(), sensor.selector_id
         (tick,) = self.instance.get_ticks(origin, selector, limit=1)
         return tick
@@ -105,10 +109,13 @@ class Daemon:
         self.instance.update_instigator_state(state.with_data(blank))
 
     def _sensor(self, dataset: Dataset) -> Any:
+        return self._sensor_named(f"{dataset.name}_publications")
+
+    def _sensor_named(self, name: str) -> Any:
         request = self.context.create_request_context()
         (location,) = request.code_locations
         (repository,) = location.get_repositories().values()
-        return repository.get_sensor(f"{dataset.name}_publications")
+        return repository.get_sensor(name)
 
     def _state(self, dataset: Dataset) -> Any:
         states = self.instance.all_instigator_state(instigator_type=InstigatorType.SENSOR)

@@ -27,15 +27,18 @@ from dagster_graphql.schema import create_schema
 
 from otc_assets.assets import platform as platform_module
 from otc_assets.assets.platform import Platform
+from otc_assets.automation.incidents import notifications
 from otc_assets.cli.main import otc
 from otc_assets.definitions import build_defs
 from otc_assets.domain.datasets import ATS
 from otc_assets.settings import ADDRESSES, DEFAULTS, setting
 from otc_assets.sources import finra_client
+from otc_assets.warehouse.store import Warehouse
 from otc_assets_tests.finra.conftest import NoLimit
 from otc_assets_tests.finra.faults import Fault
 from otc_assets_tests.finra.server import FinraServer
 from otc_assets_tests.finra.world import World
+from otc_assets_tests.sinks import http_sink
 
 PASSWORD, CLIENT, SECRET, KEY = "pw&7f3a/db", "id+7f3a", "cs:7f3a=", "key#7f3a"
 PARTITION = "OTC|2025-05-16"
@@ -298,6 +301,46 @@ def test_finras_credentials_and_tokens_are_nowhere(
         tokens = {token: forms(token) for token in server.tokens}
     told.store(told.home / "otc.db")
     assert told.leaks("".join(capfd.readouterr()), SECRETS | tokens) == []
+
+
+def said_by_the_sensor() -> str:
+    with dg.DagsterInstance.ephemeral() as instance:
+        context = dg.build_sensor_context(instance, resources={"platform": Platform()})
+        with context:
+            try:
+                return str(notifications(context))
+            except ValueError as error:  # of which Dagster shows the text and the traceback
+                return "".join(traceback.format_exception(error))
+
+
+def addresses_of_people(port: int) -> dict[str, str]:
+    login, token = f"otc:{quote(PASSWORD, safe='')}", quote(KEY, safe="")
+    rest = f"/{token}?token={quote(SECRET, safe='')}&rto=0.3"
+    return {
+        "refused": f"json://{login}@{NOWHERE}{rest}",
+        "answers 500": f"json://{login}@127.0.0.1:{port}{rest}",
+        "mail": f"mailto://{login}@example.com?smtp=127.0.0.1&port=9&to=ops@example.com",
+        "no address": f"nosuch://{login}@{NOWHERE}{rest}",
+    }
+
+
+@pytest.mark.parametrize("kind", ["refused", "answers 500", "mail", "no address"])
+def test_what_is_in_an_address_of_people_is_nowhere(
+    told: Told, capfd: pytest.CaptureFixture[str], kind: str
+):
+    Warehouse(setting("OTC_DATABASE_URL")).engine.dispose()
+    with http_sink() as sink:
+        sink.status = 500
+        told.use(OTC_NOTIFY_URL=addresses_of_people(sink.port)[kind])
+        for command in (("notify", "--test"), ("notify",)):
+            told.command(*command)
+        with contextlib.suppress(AssertionError):  # which may find that all is well
+            told.command("doctor")
+        platform_module._warehouse.cache_clear()
+        told.texts.append(said_by_the_sensor())
+    assert "sink 1" in str(told.texts) or "address 1" in str(told.texts)
+    told.store(told.home / "otc.db")
+    assert told.leaks("".join(capfd.readouterr())) == []
 
 
 def test_a_secret_that_shows_would_be_found(told: Told, capfd: pytest.CaptureFixture[str]):
