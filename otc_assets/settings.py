@@ -31,6 +31,7 @@ DEFAULTS = {
     "OTC_REREAD_WEEKS": "26",
     "OTC_RETAIN_RAW_WEEKS": "104",
     "OTC_RETAIN_VENUE_VOLUME_WEEKS": "260",
+    "OTC_LOG_FORMAT": "text",
 }
 """Each variable and its default; the README explains them."""
 
