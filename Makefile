@@ -18,7 +18,7 @@ DEMO_SETTINGS := OTC_HOME=$(CURDIR)/$(DEMO_HOME) DAGSTER_HOME=$(CURDIR) DAGSTER_
 # The day on which FINRA had published all fixture weeks, and no more.
 DEMO_DAY := 2025-08-05
 
-.PHONY: demo demo-ui ui test test-python test-feast test-wheel chaos chaos-short lint check format bench bench-full docs fixtures migration clean
+.PHONY: demo demo-ui ui monitor test test-python test-feast test-wheel test-monitoring monitoring-picture chaos chaos-short lint check format bench bench-full docs fixtures migration clean
 
 demo: .venv/installed ## every asset over the fixture weeks, from the command line
 	@$(DEMO_SETTINGS) $(BIN)/otc migrate
@@ -37,6 +37,9 @@ ui: .venv/installed ## Dagster's UI on http://localhost:3000, of the home that i
 	@$(BIN)/otc migrate
 	$(BIN)/dagster dev -p 3000
 
+monitor: .venv/installed ## Prometheus, Alertmanager and the exporter of the home that is set, beside `make ui`
+	@$(BIN)/python -m deploy.prometheus.monitor
+
 test: .venv/installed ## all tests, on SQLite and on a real PostgreSQL server
 	$(BIN)/pytest -n 2 --dist worksteal
 
@@ -48,6 +51,9 @@ test-feast: .venv/installed .venv-feast/installed ## Feast's own join over the f
 
 test-wheel: .venv/installed ## the built wheel, in an environment of its own outside the repository
 	OTC_TEST_WHEEL=1 $(BIN)/pytest otc_assets_tests/test_wheel.py
+
+test-monitoring: .venv/installed ## alert rules and dashboards, on a real Prometheus and Alertmanager
+	OTC_TEST_MONITORING=1 $(BIN)/pytest otc_assets_tests/monitoring
 
 lint: .venv/installed ## format, lint, types and the layers' import contracts
 	$(BIN)/ruff format --check .
@@ -75,8 +81,13 @@ chaos: .venv/installed ## faults by the hundred, for hours: make chaos SEED=7 MI
 chaos-short: .venv/installed ## the same in a few minutes
 	$(CHAOS) --short $(if $(SEED),--seed $(SEED))
 
-docs: .venv/installed ## write the generated pages anew
+docs: .venv/installed ## write the generated pages and dashboards anew
 	$(BIN)/python -m otc_assets.operations.document
+	$(BIN)/python -m deploy.prometheus.pages
+	$(BIN)/python -m deploy.grafana
+
+monitoring-picture: .venv/installed ## draw docs/operator_dashboard.png anew, from a real Prometheus
+	$(BIN)/python -m otc_assets_tests.monitoring.story
 
 fixtures: ## write the fixtures anew (the same bytes)
 	$(PYTHON) fixtures/generate.py
