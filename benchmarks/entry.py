@@ -18,7 +18,7 @@ from unittest import mock
 from benchmarks.measure import Figures
 
 ROOT = Path(__file__).parents[1]
-OF_THE_USER = ("OTC_", "FINRA_", "DAGSTER_")
+OF_THE_USER = ("OTC_", "FINRA_", "DAGSTER_", "OTEL_")
 """How the names of settings begin; none of the shell's reaches a benchmark."""
 SHOWN = 3000
 """Characters of the log's end that are shown of a benchmark that failed."""

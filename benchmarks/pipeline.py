@@ -1,5 +1,7 @@
 """One slice through the tables of a store, as an asset run does it, without Dagster."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from otc_assets.operations.intake import ingest
 from otc_assets.operations.judge import judge
 from otc_assets.sources.archive import Archive
 from otc_assets.sources.files import FileSource
+from otc_assets.tracing import span
 from otc_assets.warehouse.store import Warehouse
 from otc_assets.warehouse.writer import RunIds
 
@@ -35,8 +38,19 @@ class Line:
 
     def take_through(self, week: WeekKey, tables: list[str], *, checks: bool = False) -> None:
         """Take a slice in, compute ``tables``, and judge them as the checks do."""
-        ingest(self.warehouse, self.archive, self.index, week, RUN, TODAY)
+        with _step(week, RAW.name):
+            ingest(self.warehouse, self.archive, self.index, week, RUN, TODAY)
         for name in tables:
-            derive(self.warehouse, name, week, RUN)
+            with _step(week, name):
+                derive(self.warehouse, name, week, RUN)
         for table in (RAW, *output_tables()) if checks else ():
-            judge(self.warehouse, table, rules_of(table), week, RUN)
+            with _step(week, table.name):
+                judge(self.warehouse, table, rules_of(table), week, RUN)
+
+
+@contextmanager
+def _step(week: WeekKey, table: str) -> Iterator[None]:
+    """Open the spans that an asset or a check opens; they cost nothing unless a run is traced."""
+    of_slice = {"tier": week.tier, "week": week.week_ending, "table": table}
+    with span("step", step=table), span("slice", **of_slice):
+        yield

@@ -20,6 +20,7 @@ from otc_assets.checks.features import build_feature_checks
 from otc_assets.checks.verify import build_verify_check
 from otc_assets.checks.watch import build_watch_checks
 from otc_assets.domain.datasets import DATASETS, Dataset
+from otc_assets.logs import configure
 
 
 def build_defs(datasets: Sequence[Dataset] = DATASETS, **resource_overrides: Any) -> dg.Definitions:
@@ -59,6 +60,7 @@ def build_defs(datasets: Sequence[Dataset] = DATASETS, **resource_overrides: Any
     )
 
 
+configure()
 defs = build_defs()
 
 # All that was imported stays. Without this the collector looks through it again and again, which

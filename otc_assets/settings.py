@@ -33,6 +33,7 @@ DEFAULTS = {
     "OTC_RETAIN_VENUE_VOLUME_WEEKS": "260",
     "OTC_NOTIFY_URL": "",
     "OTC_UI_URL": "http://localhost:3000",
+    "OTC_LOG_FORMAT": "text",
 }
 """Each variable and its default; the README explains them."""
 

@@ -21,6 +21,7 @@ from hypothesis import settings
 from otc_assets.domain.datasets import ATS, DATASETS, Dataset
 from otc_assets.domain.tiers import Tier
 from otc_assets.settings import DEFAULTS
+from otc_assets.tracing import ENDPOINTS
 from otc_assets.warehouse import store
 from otc_assets.warehouse.migrate import migrate
 from otc_assets.warehouse.store import Warehouse
@@ -36,7 +37,7 @@ FIXTURES = REPOSITORY / "fixtures"
 def _home_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep what runs leave out of the user's home, and the user's settings out of the tests."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in DEFAULTS:
+        for name in (*DEFAULTS, *ENDPOINTS):
             patch.delenv(name, raising=False)
         patch.setenv("OTC_HOME", str(tmp_path_factory.mktemp("home")))
         yield

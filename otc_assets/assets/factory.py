@@ -17,6 +17,7 @@ from otc_assets.assets.partitions import (
     slice_of,
 )
 from otc_assets.assets.platform import Platform, run_ids
+from otc_assets.assets.traces import slice_span, step
 from otc_assets.calculations import calculations_of, output_tables
 from otc_assets.domain.calendar import today
 from otc_assets.domain.datasets import Dataset
@@ -28,6 +29,7 @@ from otc_assets.operations.derive import derive, later_weeks, refresh
 from otc_assets.operations.intake import ingest
 from otc_assets.operations.outcome import SliceOutcome
 from otc_assets.operations.revise import Treatment
+from otc_assets.tracing import Span
 
 OWNERS = ["team:market-structure"]
 GROUPS = {"raw": "source", "venue_volume": "source", "research_snapshot": "research"}
@@ -95,6 +97,7 @@ def _raw_asset(dataset: Dataset) -> dg.AssetsDefinition:
         deps=[publications_key(dataset)],
         pool=FINRA_POOL,
     )
+    @step
     def raw(
         context: dg.AssetExecutionContext, platform: Platform, config: Intake
     ) -> dg.MaterializeResult[None]:
@@ -107,7 +110,7 @@ def _raw_asset(dataset: Dataset) -> dg.AssetsDefinition:
         def work(week: WeekKey) -> SliceOutcome:
             return ingest(warehouse, archive, index, week, run, day, treatment)
 
-        _each(context, RAW, work)
+        _each(context, dataset, RAW, work)
         return dg.MaterializeResult()
 
     definition: dg.AssetsDefinition = raw
@@ -124,6 +127,7 @@ def _derived_asset(table: Table, dataset: Dataset) -> dg.AssetsDefinition:
         # a backfill of a week asks for the five weeks after it, which may not be public yet.
         deps=[asset_key_of(name, dataset) for name in inputs],
     )
+    @step
     def derived(
         context: dg.AssetExecutionContext, platform: Platform
     ) -> dg.MaterializeResult[None]:
@@ -132,9 +136,13 @@ def _derived_asset(table: Table, dataset: Dataset) -> dg.AssetsDefinition:
         def work(week: WeekKey) -> SliceOutcome:
             return derive(warehouse, table.name, week, run)
 
-        done = _each(context, table, work)
+        done = _each(context, dataset, table, work)
         for week in later_weeks(warehouse, table.name, done):
-            if outcome := refresh(warehouse, table.name, week, run):
+            with slice_span(dataset, table.name, week) as span:
+                outcome = refresh(warehouse, table.name, week, run)
+                if outcome:
+                    _say(span, outcome)
+            if outcome:
                 # Not a partition of this run: logged as a materialization of its own.
                 metadata = slice_metadata(outcome) | {"refreshed": "an earlier week has changed"}
                 materialization = dg.AssetMaterialization(
@@ -148,7 +156,9 @@ def _derived_asset(table: Table, dataset: Dataset) -> dg.AssetsDefinition:
     return definition
 
 
-def _each(context: dg.AssetExecutionContext, table: Table, work: Work) -> list[WeekKey]:
+def _each(
+    context: dg.AssetExecutionContext, dataset: Dataset, table: Table, work: Work
+) -> list[WeekKey]:
     """Do each slice of the run, and tell the UI and the log; return them.
 
     Tier by tier, oldest week first: a week looks back at those of its own tier.
@@ -157,11 +167,13 @@ def _each(context: dg.AssetExecutionContext, table: Table, work: Work) -> list[W
     started, rows = time.monotonic(), 0
     every = max(1, len(slices) // PROGRESS_LINES)
     for number, week in enumerate(slices, start=1):
-        outcome = work(week)
+        with slice_span(dataset, table.name, week) as span:
+            outcome = work(week)
+            _say(span, outcome)
         rows += len(outcome.rows)
         key, metadata = partition_key_of(week), slice_metadata(outcome)
         context.add_asset_metadata(metadata, partition_key=key)
-        if not outcome.written or (outcome.status is SliceStatus.REFUSED and table is RAW):
+        if _is_bad(outcome):
             context.log.warning(f"{table.name} {week}: {outcome.reason}")
         if number % every == 0 or number == len(slices):
             rate = rows / max(time.monotonic() - started, 1e-9)
@@ -170,3 +182,16 @@ def _each(context: dg.AssetExecutionContext, table: Table, work: Work) -> list[W
                 f"{rows:,} rows, {rate:,.0f} rows/s"
             )
     return slices
+
+
+def _is_bad(outcome: SliceOutcome) -> bool:
+    refused = outcome.status is SliceStatus.REFUSED and outcome.table == RAW.name
+    return refused or not outcome.written
+
+
+def _say(span: Span, outcome: SliceOutcome) -> None:
+    """Put into a slice's span what became of it."""
+    revisions = [result.revision for result in outcome.results]
+    span.set(rows=len(outcome.rows), status=outcome.status, revision=max(revisions, default=None))
+    if _is_bad(outcome):
+        span.fail(outcome.reason)

@@ -9,6 +9,7 @@ from otc_assets.assets.descriptions import STATE_IDEMPOTENT, after_weeks, promis
 from otc_assets.assets.factory import OWNERS
 from otc_assets.assets.partitions import SLICES, asset_key_of, partition_key_of, slice_of
 from otc_assets.assets.platform import Platform, run_ids
+from otc_assets.assets.traces import slice_span, step
 from otc_assets.domain.datasets import ATS, NON_ATS, Dataset
 from otc_assets.research.export import Exported, export, export_again, later_slices
 from otc_assets.research.features import COLUMNS, NAMES, REACH_WEEKS, VERSION
@@ -53,6 +54,7 @@ def _features(datasets: Sequence[Dataset]) -> dg.AssetsDefinition:
         description=DESCRIPTION,
         metadata={"dagster/column_schema": column_schema()},
     )
+    @step
     def features(
         context: dg.AssetExecutionContext, platform: Platform
     ) -> dg.MaterializeResult[None]:
@@ -66,12 +68,17 @@ def _features(datasets: Sequence[Dataset]) -> dg.AssetsDefinition:
             run_ids(context.run),
         )
         for week in requested:
-            done = export(ats, non_ats, root, week, run)
+            with slice_span(ATS, "features", week) as span:
+                done = export(ats, non_ats, root, week, run)
+                span.set(rows=done.rows, reason=done.reason)
             context.add_asset_metadata(_metadata(done), partition_key=partition_key_of(week))
             if done.reason:
                 context.log.warning(f"features {week}: {done.reason}")
         for week in later_slices(ats, root, requested):
-            if again := export_again(ats, non_ats, root, week, run):
+            with slice_span(ATS, "features", week) as span:
+                again = export_again(ats, non_ats, root, week, run)
+                span.set(rows=again.rows if again else None)
+            if again:
                 # Not a partition of this run: logged as a materialization of its own.
                 metadata = _metadata(again) | {"refreshed": "an earlier week has changed"}
                 materialization = dg.AssetMaterialization(

@@ -9,6 +9,7 @@ from otc_assets.assets.descriptions import STATE_IDEMPOTENT, promises
 from otc_assets.assets.factory import OWNERS
 from otc_assets.assets.partitions import asset_key_of
 from otc_assets.assets.platform import Platform
+from otc_assets.assets.traces import step
 from otc_assets.domain.calendar import today
 from otc_assets.domain.datasets import Dataset
 from otc_assets.research.facts import Facts, State
@@ -49,6 +50,7 @@ def build_page(datasets: Sequence[Dataset]) -> dg.AssetsDefinition:
         code_version="v1",
         description=DESCRIPTION,
     )
+    @step
     def research_page(
         context: dg.AssetExecutionContext, platform: Platform, config: Page
     ) -> dg.MaterializeResult[None]:

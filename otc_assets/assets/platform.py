@@ -7,6 +7,7 @@ import dagster as dg
 from pydantic import PrivateAttr
 from upath import UPath
 
+from otc_assets.assets.traces import close_run_span, open_run_span
 from otc_assets.domain.calendar import today
 from otc_assets.domain.datasets import ATS, Dataset
 from otc_assets.operations.follow import Reach
@@ -24,6 +25,7 @@ from otc_assets.sources.finra_client import (
 )
 from otc_assets.sources.outage import Outage
 from otc_assets.sources.source import Index, Source
+from otc_assets.tracing import NOTHING, Span
 from otc_assets.warehouse.requests import RequestLog
 from otc_assets.warehouse.store import Warehouse
 from otc_assets.warehouse.writer import RunIds
@@ -81,15 +83,18 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
     page_url: str = ""
     """Where the page for researchers is written. Default: OTC_PAGE_URL."""
     _outage: Outage = PrivateAttr(default_factory=lambda: Outage("FINRA"))
+    _span: Span = PrivateAttr(default=NOTHING)
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
         """Begin a run, or a sensor's tick: what an earlier one knew of an outage is forgotten."""
         self._outage = Outage("FINRA")
+        self._span = open_run_span(context, run_ids)
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
-        """End a run, or a tick: what was counted of its requests is stored."""
+        """End a run, or a tick: its requests are counted, and its spans sent if it is traced."""
         if self._kind() == "finra":
             self._requests().flush()
+        close_run_span(self._span, context)
 
     def warehouse(self, dataset: Dataset) -> Warehouse:
         """Return the tables of a dataset, migrated."""

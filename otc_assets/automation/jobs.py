@@ -10,6 +10,7 @@ from otc_assets.assets.factory import FINRA_POOL
 from otc_assets.assets.page import PAGE
 from otc_assets.assets.partitions import publications_key, table_keys
 from otc_assets.assets.platform import Platform, reach, run_ids
+from otc_assets.assets.traces import slice_span, step
 from otc_assets.automation.backfills import request_backfill
 from otc_assets.checks.verify import verify_check_key
 from otc_assets.domain.calendar import today
@@ -96,13 +97,16 @@ def corrections_job(dataset: Dataset) -> dg.JobDefinition:
     """Return the job that reads recent slices again, and marks those that have changed."""
 
     @dg.op(name=f"{dataset.name}_reread", pool=FINRA_POOL)
+    @step
     def reread_slices(context: dg.OpExecutionContext, platform: Platform) -> None:
         warehouse, index = platform.warehouse(dataset), platform.source_index(dataset)
         weeks, run, day = reach().reread_weeks, run_ids(context.run), today()
         failed = []
         for week in rereadable(warehouse, weeks):
             try:
-                if reread(warehouse, index, week, run, day):
+                with slice_span(dataset, "raw", week):
+                    has_changed = reread(warehouse, index, week, run, day)
+                if has_changed:
                     context.log.info(f"{week} has changed; the publication sensor will request it")
             except OutageError as error:
                 failed.append(f"{week}: {error}; those after it were not asked for")
@@ -154,6 +158,7 @@ def retire_job(dataset: Dataset) -> dg.JobDefinition:
     """Return the job that removes the rows of a retired version of a calculation."""
 
     @dg.op(name=f"{dataset.name}_retire_version")
+    @step
     def retire_version(
         context: dg.OpExecutionContext, platform: Platform, config: Retirement
     ) -> None:
@@ -189,6 +194,7 @@ def retention_job(dataset: Dataset) -> dg.JobDefinition:
     job_name = f"{dataset.name}_retention"
 
     @dg.op(name=f"{dataset.name}_retain_rows")
+    @step
     def retain_rows(context: dg.OpExecutionContext, platform: Platform, config: Retaining) -> None:
         warehouse = platform.warehouse(dataset)
         slices = expired(warehouse, today())
@@ -246,6 +252,7 @@ def rebuild_snapshot_job(dataset: Dataset) -> dg.JobDefinition:
     """Return the job that rebuilds the snapshot of every slice, and fails if any differs."""
 
     @dg.op(name=f"{dataset.name}_rebuild_slices")
+    @step
     def rebuild_slices(
         context: dg.OpExecutionContext, platform: Platform, config: Rebuilding
     ) -> None:
@@ -277,6 +284,7 @@ def rebuild_snapshot_job(dataset: Dataset) -> dg.JobDefinition:
 
 def _backfill_job(dataset: Dataset, name: str, what: str, find: Any) -> dg.JobDefinition:
     @dg.op(name=f"{dataset.name}_{name}_request")
+    @step
     def request(context: dg.OpExecutionContext, platform: Platform) -> None:
         slices = find(platform.warehouse(dataset))
         if not slices:

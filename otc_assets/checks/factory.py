@@ -14,6 +14,7 @@ import dagster as dg
 
 from otc_assets.assets.partitions import SLICES, asset_key_of, partition_key_of, slice_of
 from otc_assets.assets.platform import Platform, run_ids
+from otc_assets.assets.traces import slice_span, step
 from otc_assets.calculations import output_tables
 from otc_assets.checks.evaluations import evaluations, partition_keys
 from otc_assets.checks.numbers import explained, numbers_of
@@ -21,8 +22,11 @@ from otc_assets.domain.datasets import Dataset
 from otc_assets.domain.quality import QualityCheckResult, Rule, Severity, unexpected
 from otc_assets.domain.rules import PRESENCE, rules_of
 from otc_assets.domain.tables import RAW, Table
+from otc_assets.domain.weeks import WeekKey
 from otc_assets.operations.derive import refreshed
 from otc_assets.operations.judge import Judgement, judge
+from otc_assets.warehouse.store import Warehouse
+from otc_assets.warehouse.writer import RunIds
 
 SOUND, USUAL = "rows_are_sound", "week_is_usual"
 GRAVE = (Severity.ERROR, Severity.CRITICAL)
@@ -64,13 +68,14 @@ def _checks(table: Table, dataset: Dataset) -> dg.AssetChecksDefinition:
     @dg.multi_asset_check(
         name=f"{asset.to_python_identifier()}_checks", specs=specs, can_subset=True
     )
+    @step
     def checks(context: dg.AssetCheckExecutionContext, platform: Platform) -> Iterator[Any]:
         warehouse, run = platform.warehouse(dataset), run_ids(context.run)
         selected = [spec for spec in specs if spec.key in context.selected_asset_check_keys]
         rules = [rule for spec in selected for rule in grouped[spec.name]]
         requested = [slice_of(key) for key in partition_keys(context, asset)]
         judgements = {
-            partition_key_of(week): judge(warehouse, table, rules, week, run)
+            partition_key_of(week): _judged(warehouse, table, rules, week, run)
             for week in (*requested, *refreshed(warehouse, table.name, requested))
         }
         of_check = {
@@ -82,6 +87,18 @@ def _checks(table: Table, dataset: Dataset) -> dg.AssetChecksDefinition:
         _fail_run_if_unsound(table, of_check.get(SOUND, {}))
 
     return checks
+
+
+def _judged(
+    warehouse: Warehouse, table: Table, rules: list[Rule], week: WeekKey, run: RunIds
+) -> Judgement:
+    """Judge a slice; its span is marked as failed by what would end the run as failed."""
+    with slice_span(warehouse.dataset, table.name, week) as span:
+        found = judge(warehouse, table, rules, week, run)
+        span.set(rows=found.rows)
+        if wrong := _grave(table, found):
+            span.fail("; ".join(f"{verdict.check_name}: {_reason(verdict)}" for verdict in wrong))
+    return found
 
 
 def _of(rules: list[Rule], found: Judgement) -> Judgement:
@@ -115,11 +132,16 @@ def _fail_run_if_unsound(table: Table, judgements: Judgements) -> None:
     """
     wrong = []
     for key, found in judgements.items():
-        grave = [v for v in unexpected(found.verdicts) if v.severity in GRAVE]
-        mine = [v for v in grave if table is RAW or v.check_name != PRESENCE.name]
+        mine = _grave(table, found)
         wrong += [f"{key}: {verdict.check_name}: {_reason(verdict)}" for verdict in mine]
     if wrong:
         raise dg.Failure(f"{table.name} is not sound in:\n" + "\n".join(wrong))
+
+
+def _grave(table: Table, found: Judgement) -> list[QualityCheckResult]:
+    """Return what fails the run; that there is no content counts for raw alone."""
+    grave = [v for v in unexpected(found.verdicts) if v.severity in GRAVE]
+    return [v for v in grave if table is RAW or v.check_name != PRESENCE.name]
 
 
 def _standing(found: Judgement) -> dict[str, Any]:

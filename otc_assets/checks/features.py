@@ -8,6 +8,7 @@ import dagster as dg
 from otc_assets.assets.features import FEATURES_KEY
 from otc_assets.assets.partitions import SLICES, partition_key_of, slice_of
 from otc_assets.assets.platform import Platform
+from otc_assets.assets.traces import step
 from otc_assets.checks.evaluations import evaluations, partition_keys
 from otc_assets.domain.datasets import ATS, Dataset
 from otc_assets.research.export import Inspected, inspect, later_slices
@@ -30,6 +31,7 @@ def _check() -> dg.AssetChecksDefinition:
     )
 
     @dg.multi_asset_check(name=f"{FEATURES_KEY.to_python_identifier()}_checks", specs=[spec])
+    @step
     def check(context: dg.AssetCheckExecutionContext, platform: Platform) -> Iterator[Any]:
         ats, root = platform.warehouse(ATS), platform.features()
         requested = [slice_of(key) for key in partition_keys(context, FEATURES_KEY)]

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from otc_assets.assets.partitions import publications_key
 from otc_assets.assets.platform import Platform
+from otc_assets.assets.traces import step
 from otc_assets.checks.watch import PARTITION_TAGS, table_of
 from otc_assets.domain.datasets import Dataset
 from otc_assets.operations.findings import told
@@ -42,6 +43,7 @@ def build_verify_check(dataset: Dataset) -> dg.AssetChecksDefinition:
 
     # With `can_subset` it need not judge, so that a run of slices does not pay for it.
     @dg.multi_asset_check(specs=[spec], name=f"{dataset.name}_{NAME}", can_subset=True)
+    @step
     def check(
         context: dg.AssetCheckExecutionContext, platform: Platform, config: Verification
     ) -> Iterator[dg.AssetCheckResult]:

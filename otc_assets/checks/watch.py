@@ -10,6 +10,7 @@ import dagster as dg
 
 from otc_assets.assets.partitions import partition_key_of, publications_key
 from otc_assets.assets.platform import Platform
+from otc_assets.assets.traces import step
 from otc_assets.domain.calendar import today
 from otc_assets.domain.datasets import Dataset
 from otc_assets.domain.gaps import gaps, lag_days
@@ -35,6 +36,7 @@ def _every_due_week_is_there(dataset: Dataset) -> dg.AssetChecksDefinition:
         "between the weeks there are and after them, in every tier. More than 3 days late is a "
         "warning, more than 7 critical.",
     )
+    @step
     def every_due_week_is_there(
         context: dg.AssetCheckExecutionContext, platform: Platform
     ) -> Iterable[Any]:
@@ -89,6 +91,7 @@ def _no_slice_is_dead(dataset: Dataset) -> dg.AssetChecksDefinition:
         asset=publications_key(dataset),
         description="No slice is in dead_letters: each that was requested was taken in at last.",
     )
+    @step
     def no_slice_is_dead(platform: Platform) -> dg.AssetCheckResult:
         with platform.warehouse(dataset).read() as reader:
             letters = reader.dead_letters()

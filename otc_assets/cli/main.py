@@ -14,6 +14,7 @@ from otc_assets.cli.notify import notify
 from otc_assets.cli.retention import restore, retain
 from otc_assets.cli.standing import list_gaps, status
 from otc_assets.cli.verify import verify
+from otc_assets.logs import warning_line
 from otc_assets.warehouse.engine import StoreError
 
 COMMANDS = (
@@ -48,7 +49,7 @@ class Otc(click.Group):
 
 
 def _say(message: Warning | str, *_: object, **__: object) -> None:
-    click.echo(f"Warning: {message}", err=True)
+    click.echo(warning_line(message), err=True)
 
 
 @click.group(cls=Otc, context_settings={"help_option_names": ["-h", "--help"]})

@@ -8,7 +8,7 @@ import pandas as pd
 from otc_assets.calculations import calculations_of, output_tables, retired_versions
 from otc_assets.domain.events import Event
 from otc_assets.domain.quality import QualityCheckResult, Rule, SliceStatus
-from otc_assets.domain.rules import evaluate, rules_of
+from otc_assets.domain.rules import rules_of
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.operations.events import tell_block, tell_calculation, tell_grade
 from otc_assets.operations.frames import Knowledge, view_of
@@ -19,9 +19,11 @@ from otc_assets.operations.grading import (
     refresh_comparisons,
     standing_quality,
 )
+from otc_assets.operations.judge import checked
 from otc_assets.operations.outcome import SliceOutcome
 from otc_assets.operations.recall import UnreadableError
 from otc_assets.operations.snapshot import SNAPSHOT, snapshot_history
+from otc_assets.tracing import current, traced
 from otc_assets.warehouse.reader import table_named
 from otc_assets.warehouse.store import Warehouse
 from otc_assets.warehouse.writer import Constant, RunIds, SliceWriter
@@ -37,6 +39,7 @@ def derive(warehouse: Warehouse, name: str, week: WeekKey, run: RunIds) -> Slice
         with warehouse.write(week, run) as writer:
             return _derive(writer, name)
     except UnreadableError as error:
+        current().fail(error)
         return _left(week, name, f"its window is kept in the archive alone: {error}")
 
 
@@ -56,6 +59,7 @@ def _derive(writer: SliceWriter, name: str) -> SliceOutcome:
     manifest = writer.manifest(week)
     if manifest is None:
         return _left(week, name, "it has never been taken in: materialize raw first")
+    current().set(revision=manifest["source_revision"])
     status, reason = SliceStatus(manifest["status"]), manifest["reason"]
     if manifest["source_revision"] is None:
         _count(writer, name, 0)
@@ -66,7 +70,7 @@ def _derive(writer: SliceWriter, name: str) -> SliceOutcome:
     known = Knowledge(writer, week)
     rows = _compute(writer, known, name, status, reason)
     rules = rules_of(table_named(name))
-    verdicts = evaluate(rules, view_of(known, status, reason))
+    verdicts = checked(rules, view_of(known, status, reason))
     writer.save_verdicts(name, verdicts)
     if broken := broken_of(rules, verdicts):
         return _block(writer, known, name, verdicts, broken)
@@ -74,15 +78,17 @@ def _derive(writer: SliceWriter, name: str) -> SliceOutcome:
     return SliceOutcome(week, name, status, known[name], reason, verdicts, events=events)
 
 
+@traced("compute")
 def _compute(
     writer: SliceWriter, known: Knowledge, name: str, status: SliceStatus, reason: str | None
 ) -> pd.DataFrame:
     """Return the rows to write; ``known`` gets what the slice's rows now are."""
-    if name != SNAPSHOT:
-        known[name] = known.compute(name)
-        return known[name]
-    refresh_comparisons(writer, known, status, reason)
+    if name == SNAPSHOT:
+        refresh_comparisons(writer, known, status, reason)
     known[name] = known.compute(name)
+    current().set(rows=len(known[name]))
+    if name != SNAPSHOT:
+        return known[name]
     return snapshot_history(writer, known, content_quality(writer, known.week))
 
 

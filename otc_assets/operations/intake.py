@@ -10,12 +10,13 @@ import pandas as pd
 from otc_assets.domain.calendar import expected_publication_date, is_due
 from otc_assets.domain.quality import SliceStatus
 from otc_assets.domain.revisions import Action, IngestionResult
-from otc_assets.domain.rules import evaluate, rules_of
+from otc_assets.domain.rules import rules_of
 from otc_assets.domain.tables import RAW
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.operations.events import FileFacts, ingestion_of, tell_refusal
 from otc_assets.operations.frames import Knowledge, view_of
 from otc_assets.operations.grading import quality_columns, standing_quality
+from otc_assets.operations.judge import checked
 from otc_assets.operations.outcome import SliceOutcome
 from otc_assets.operations.recall import UnreadableError
 from otc_assets.operations.revise import Received, Treatment, revise
@@ -23,6 +24,7 @@ from otc_assets.sources.archive import Archive, sha256_of
 from otc_assets.sources.errors import ArchiveError, OutageError, SourceError
 from otc_assets.sources.parse import parse
 from otc_assets.sources.source import File, Index
+from otc_assets.tracing import current
 from otc_assets.warehouse.store import Warehouse
 from otc_assets.warehouse.writer import RunIds, SliceWriter
 
@@ -79,10 +81,12 @@ class SliceIntake:
         try:
             return self._store()
         except ArchiveError as error:
+            current().fail(error)
             self.received = []
             self.refusals.append(str(error))
             return self._store()
         except UnreadableError as error:
+            current().fail(error)
             return self._leave(str(error))
 
     def _leave(self, reason: str) -> SliceOutcome:
@@ -99,10 +103,12 @@ class SliceIntake:
         try:
             files = self.index.files_of(self.week)
         except OutageError as error:
+            current().fail(error)
             retry = f"the job {self.warehouse.dataset.name}_retry_dead_letters"
             self.refusals.append(f"{error}; when it answers, run this again, or {retry}")
             return
         except SourceError as error:
+            current().fail(error)
             self.refusals.append(str(error))
             return
         for file in files:
@@ -132,6 +138,7 @@ class SliceIntake:
             seconds = time.monotonic() - started
             self.received.append(Received(parsed, self.index.source, key, known_on, seconds))
         except SourceError as error:
+            current().fail(error)
             self.refusals.append(str(error))
             self.is_archive_failing |= isinstance(error, ArchiveError)
             if kept:
@@ -171,7 +178,7 @@ class SliceIntake:
         rows = known["raw"] if loaded else pd.DataFrame()
         unchanged = before.get("source_revision") == changes.get("source_revision")
         counts = before.get("row_counts", {}) if unchanged else {}
-        verdicts = evaluate(rules_of(RAW), view_of(known, status, reason))
+        verdicts = checked(rules_of(RAW), view_of(known, status, reason))
         writer.save_verdicts("raw", verdicts)
         quality = standing_quality(writer, week, status, has_content=loaded)
         is_read = status.is_loaded

@@ -4,11 +4,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from otc_assets.domain.quality import QualityCheckResult, Rule, Severity, SliceStatus
+from otc_assets.domain.quality import (
+    QualityCheckResult,
+    Rule,
+    Severity,
+    SliceStatus,
+    SliceView,
+    unexpected,
+)
 from otc_assets.domain.rules import evaluate
 from otc_assets.domain.tables import Table
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.operations.frames import Knowledge, view_of
+from otc_assets.tracing import span
 from otc_assets.warehouse.store import Warehouse
 from otc_assets.warehouse.writer import RunIds
 
@@ -28,6 +36,14 @@ class Judgement:
     has no part in it yet. None if the slice is not due."""
 
 
+def checked(rules: Sequence[Rule], view: SliceView) -> list[QualityCheckResult]:
+    """Evaluate rules, as a part of a slice's work that shows in its trace."""
+    with span("check", rules=len(rules)) as check:
+        verdicts = evaluate(rules, view)
+        check.set(failed=len(unexpected(verdicts)))
+    return verdicts
+
+
 def judge(
     warehouse: Warehouse, table: Table, rules: Sequence[Rule], week: WeekKey, run: RunIds
 ) -> Judgement:
@@ -39,7 +55,7 @@ def judge(
             return Judgement([_not_computed(manifest["reason"])], score=score)
         known = Knowledge(writer, week, fresh=table.name)
         view = view_of(known, SliceStatus(manifest["status"]), manifest["reason"])
-        results = evaluate(rules, view)
+        results = checked(rules, view)
         if view.intake is None:
             return Judgement(results, score=score)
         writer.renew_verdicts(table.name, results)

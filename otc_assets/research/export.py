@@ -21,6 +21,7 @@ from otc_assets.domain.weeks import WeekKey
 from otc_assets.research.features import COLUMNS, REACH_WEEKS, VERSION, feature_history
 from otc_assets.research.knowledge import known_from
 from otc_assets.sources.places import is_local, make_folder
+from otc_assets.tracing import current, span, traced
 from otc_assets.warehouse.reader import SliceReader
 from otc_assets.warehouse.store import Warehouse
 from otc_assets.warehouse.writer import RunIds, SliceWriter
@@ -104,7 +105,9 @@ def _export(writer: SliceWriter, dealers: SliceReader, root: UPath) -> Exported:
     if SNAPSHOT not in manifest["row_counts"]:
         why = manifest["reason"] or "materialize it first"
         return Exported(week, str(path), reason=f"{SNAPSHOT} was not computed: {why}")
-    rows = feature_history(writer, dealers, week)
+    with span("compute") as compute:
+        rows = feature_history(writer, dealers, week)
+        compute.set(rows=len(rows))
     symbols = int(rows["symbol"].nunique())
     return Exported(week, str(path), len(rows), symbols, write_file(path, rows))
 
@@ -125,12 +128,14 @@ def _exists(path: UPath) -> bool:
     return path.exists()
 
 
+@traced("write")
 def write_file(path: UPath, rows: pd.DataFrame) -> int:
     """Write a slice's rows so that a reader sees the old file or the new one; return its bytes."""
     table = pa.Table.from_pandas(rows, schema(), preserve_index=False)
     buffer = io.BytesIO()
     pq.write_table(table.replace_schema_metadata(schema().metadata), buffer, compression="zstd")
     data = buffer.getvalue()
+    current().set(rows=len(rows), bytes=len(data))
     if not is_local(path):
         path.write_bytes(data)  # object stores show an object only when it is whole
         return len(data)

@@ -18,6 +18,7 @@ from otc_assets.domain.datasets import ATS, Dataset
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.sources.errors import ArchiveError
 from otc_assets.sources.places import is_local, make_folder, write_whole
+from otc_assets.tracing import traced
 
 REFUSED = "refused"
 """In place of the revision date, where a file could not be parsed."""
@@ -54,6 +55,7 @@ class Archive:
         self.root = UPath(url)
         self.dataset = dataset
 
+    @traced("archive")
     def receive(self, week: WeekKey, name: str, data: bytes) -> str:
         """Keep the bytes of a file before anyone parses it, and return their key.
 
@@ -81,6 +83,7 @@ class Archive:
             days = [archived_on(path) for path in self.root.glob(folder)]
         return min((day for day in days if day), default=None)
 
+    @traced("archive")
     def accept(self, received: str, week: WeekKey, revision_date: date) -> str:
         """Give received bytes, once parsed, their place by revision date; return that key.
 
@@ -99,6 +102,7 @@ class Archive:
                 _remove(source)
         return key
 
+    @traced("archive")
     def restore(self, key: str, data: bytes) -> None:
         """Put bytes that the store knows back under their key, if they are gone.
 

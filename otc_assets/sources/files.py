@@ -14,6 +14,7 @@ from otc_assets.sources.archive import archived_on, is_as_archived
 from otc_assets.sources.dialects import read_lines
 from otc_assets.sources.errors import SourceError
 from otc_assets.sources.resolve import NameHint, dataset_of, hint_of, resolve
+from otc_assets.tracing import current, traced
 
 SUFFIXES = {".csv", ".psv", ".txt", ".json"}
 MAX_BYTES = 256 * 2**20
@@ -51,6 +52,7 @@ class SourceFile:
         """The day from which its content was known, where it lies in an archive of ours."""
         return archived_on(self.path)
 
+    @traced("fetch")
     def read(self) -> bytes:
         """Return the bytes.
 
@@ -71,6 +73,7 @@ class SourceFile:
             raise SourceError(self.name, f"cannot be read: {error}") from error
         if not is_as_archived(self.path, data):
             raise SourceError(self.name, "the bytes are not those that were archived")
+        current().set(file=self.name, bytes=len(data))
         return data
 
 

@@ -13,6 +13,7 @@ from otc_assets.sources.errors import SourceError
 from otc_assets.sources.files import SourceFile
 from otc_assets.sources.finra_client import Fault, FinraClient
 from otc_assets.sources.outage import Outage
+from otc_assets.tracing import current, traced
 
 MAX_OFFSET = 500_000
 """FINRA's own limit; its largest slice has a third of that."""
@@ -75,6 +76,7 @@ class FinraIndex:
         """Return nothing: what FINRA sends is what it was asked for."""
         return []
 
+    @traced("fetch")
     def files_of(self, week: WeekKey) -> list[FetchedFile]:
         """Fetch every row of a slice; nothing if FINRA has none.
 
@@ -88,6 +90,7 @@ class FinraIndex:
         what = f"{self._dataset.title} {week}"
         with self._outage.guarding(what):
             records = self._rows_of(week, what)
+        current().set(rows=len(records))
         if not records:
             return []
         # In the order of the text: the same rows give the same bytes, however they were paged.

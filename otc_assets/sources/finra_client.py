@@ -23,6 +23,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exp
 from otc_assets.settings import setting
 from otc_assets.sources.dialects import record_texts
 from otc_assets.sources.errors import OutageError, SourceError
+from otc_assets.tracing import current
 
 FINRA = "https://api.finra.org"
 FINRA_TOKENS = "https://ews.fip.finra.org"
@@ -215,7 +216,11 @@ class FinraClient:
 
         def tell(state: RetryCallState) -> None:
             seconds = state.next_action.sleep if state.next_action else 0
-            log.warning("FINRA, %s: %s; again in %.1f s", what, _fault(state), seconds)
+            fault = _fault(state)
+            log.warning("FINRA, %s: %s; again in %.1f s", what, fault, seconds)
+            current().event(
+                "retry", attempt=state.attempt_number, fault=fault, wait_seconds=seconds
+            )
 
         retrying = Retrying(
             retry=retry_if_exception_type(Fault),
@@ -248,7 +253,9 @@ class FinraClient:
             self._authorization = self._new_token(self._credentials)
         response = self._send(method, self.url + path, headers=self._authorization, json=body)
         if response.status_code == 401:
-            log.warning("%s %s: %s; one more try", method, path, _said(response))
+            said = _said(response)
+            log.warning("%s %s: %s; one more try", method, path, said)
+            current().event("retry", attempt=1, fault=said, wait_seconds=0)
             self._authorization = self._new_token(self._credentials) if self._credentials else {}
             response = self._send(method, self.url + path, headers=self._authorization, json=body)
         if response.status_code >= 300:

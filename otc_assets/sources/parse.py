@@ -18,6 +18,7 @@ from otc_assets.sources.archive import sha256_of
 from otc_assets.sources.dialects import Lines, read_lines
 from otc_assets.sources.errors import SourceError
 from otc_assets.sources.resolve import dataset_of, resolve
+from otc_assets.tracing import current, traced
 
 CONTENT = (
     "symbol",
@@ -88,6 +89,7 @@ class ParsedFile:
 _REPEAT = RejectReason.EXACT_REPEAT.value
 
 
+@traced("parse")
 def parse(
     name: str, data: bytes, asked: WeekKey, today: date, dataset: Dataset = ATS
 ) -> ParsedFile:
@@ -114,6 +116,7 @@ def parse(
     rows = rows[~repeats].reset_index(drop=True)
     if rows.empty:
         raise SourceError(name, f"has no good line; the first is refused for {_first(rejects)}")
+    current().set(rows=len(rows), rejects=len(rejects))
     return ParsedFile(
         week=week,
         name=name,

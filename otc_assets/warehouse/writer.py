@@ -13,6 +13,7 @@ from otc_assets.domain.datasets import Dataset
 from otc_assets.domain.quality import QualityCheckResult
 from otc_assets.domain.tables import LINEAGE_COLUMN, ColumnType, Table
 from otc_assets.domain.weeks import WeekKey
+from otc_assets.tracing import current, traced
 from otc_assets.warehouse.bulk import insert_frame
 from otc_assets.warehouse.cache import FrameCache
 from otc_assets.warehouse.events import EventLog
@@ -78,6 +79,7 @@ class SliceWriter(SliceReader):
         if self._fingerprints is not None and self.manifest(self.week):
             self.save_manifest()
 
+    @traced("write")
     def replace(
         self,
         name: str,
@@ -92,6 +94,7 @@ class SliceWriter(SliceReader):
         Rows of ``keep_versions`` of a calculation stay: it is retired, and gives no new ones.
         """
         table, target = table_named(name), rows_table(name, self.dataset)
+        current().set(table=name, rows=len(frame), revision=constants.get("source_revision"))
         self._remove(name, keep_versions, **scope)
         numbers = self._save_lineage(table, frame, constants)
         own = frame.assign(slice=self.week.number, lineage_number=numbers)
