@@ -129,7 +129,7 @@ def _pipeline(board: dashboard.Dashboard) -> None:
             "How long ago each job succeeded last. A job that never did is not there. Corrections "
             "run Monday to Friday, the watch every day.",
             "s",
-            ("time() - otc_job_last_success_timestamp_seconds", "{{job}}"),
+            ("time() - otc_job_last_success_timestamp_seconds", "{{dagster_job}}"),
         ),
         lines(
             "Sensor's ticks of the last hour",

@@ -204,7 +204,7 @@ OF_DAGSTER = (
     Described(
         "otc_job_last_success_timestamp_seconds",
         GAUGE,
-        ("job",),
+        ("dagster_job",),
         "When each of our jobs last succeeded; absent if it never did.",
     ),
     Described(
