@@ -40,6 +40,7 @@ def _home_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
         for name in (*DEFAULTS, *ENDPOINTS):
             patch.delenv(name, raising=False)
         patch.setenv("OTC_HOME", str(tmp_path_factory.mktemp("home")))
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
 
 

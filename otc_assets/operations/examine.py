@@ -69,7 +69,8 @@ def _setting(name: str) -> tuple[str, str]:
     if name in SECRETS:
         return "well", "set" if is_set else "unset"
     value = setting(name)
-    value = shown(value) if name == "OTC_DATABASE_URL" else value
+    if name == "OTC_DATABASE_URL" or (name == "OTC_RATE_LIMIT_URL" and ":" in value):
+        value = shown(value)  # also what is no address may have a password in it
     return "well", value if is_set else f"{value} (default)"
 
 

@@ -1,28 +1,25 @@
 """HTTP to FINRA's Query API: one request, repeated until its answer is whole or refused for good.
 
-Retries are tenacity's, the rate limit is pyrate-limiter's. FINRA counts the requests of an address,
-so the limiter's bucket is a file that all processes of a machine share.
+Retries are tenacity's; `rate` has the limit that all who ask share.
 """
 
 import json
 import logging
 import os
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
-from pyrate_limiter import Limiter, limiter_factory
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential_jitter
 
 from otc_assets.settings import setting
 from otc_assets.sources.dialects import record_texts
 from otc_assets.sources.errors import OutageError, SourceError
+from otc_assets.sources.rate import RateLimit
 from otc_assets.tracing import current
 
 FINRA = "https://api.finra.org"
@@ -147,7 +144,7 @@ class FinraClient:
         self._authorization: dict[str, str] = {}
         self._attempts = attempts
         self._observe = observe
-        self._limiter = _limiter(requests_per_second)
+        self._rate = RateLimit(requests_per_second)
         self._backoff = wait_exponential_jitter(
             multiplier=first_wait_seconds, max=60, jitter=first_wait_seconds
         )
@@ -274,7 +271,7 @@ class FinraClient:
         return {"Authorization": f"Bearer {token['access_token']}"}
 
     def _send(self, method: str, url: str, **options: Any) -> httpx.Response:
-        self._limiter.try_acquire("finra")
+        self._rate.wait()
         started, outcome = time.monotonic(), "network"
         try:
             response = self._http.request(method, url, **options)
@@ -299,17 +296,6 @@ def _fault(state: RetryCallState) -> Fault:
     fault = state.outcome.exception() if state.outcome else None
     assert isinstance(fault, Fault)
     return fault
-
-
-def _limiter(requests_per_second: float) -> Limiter:
-    """Space the requests of all processes evenly: a burst could count in FINRA's next second."""
-    bucket = Path(tempfile.gettempdir()) / f"otc_assets_requests_{os.getuid()}.sqlite"
-    return limiter_factory.create_sqlite_limiter(
-        rate_per_duration=1,
-        duration=max(1, round(1000 / requests_per_second)),
-        db_path=str(bucket),
-        use_file_lock=True,
-    )
 
 
 def _refuse(response: httpx.Response) -> None:

@@ -57,8 +57,8 @@ class Place:
 
     def ask(self, server: FinraServer) -> None:
         """Take ``server`` for FINRA, and wait for nothing."""
-        no_limit = SimpleNamespace(try_acquire=lambda name: True)
-        self._patch.setattr(finra_client, "_limiter", lambda requests_per_second: no_limit)
+        no_limit = SimpleNamespace(wait=lambda: None)
+        self._patch.setattr(finra_client, "RateLimit", lambda requests_per_second: no_limit)
         self._patch.setattr(finra_client, "wait_exponential_jitter", lambda *_, **__: wait_none())
         self.set("OTC_SOURCE", "finra")
         self.set("OTC_SOURCE_URL", server.url)

@@ -1,7 +1,6 @@
 """A server with a week of each tier, clients for it, and what the log says of its faults."""
 
 import re
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import date
@@ -56,21 +55,20 @@ SIGNS = {
 class NoLimit:
     """In place of the limiter, where many requests are no matter of time."""
 
-    def try_acquire(self, name: str) -> bool:
+    def wait(self) -> None:
         """Let everyone pass."""
-        return True
 
 
 @pytest.fixture
 def unlimited(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let clients ask as fast as they can."""
-    monkeypatch.setattr(finra_client, "_limiter", lambda requests_per_second: NoLimit())
+    monkeypatch.setattr(finra_client, "RateLimit", lambda requests_per_second: NoLimit())
 
 
 @pytest.fixture
 def own_bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Keep the limiter's file apart from that of other tests and programs."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("OTC_RATE_LIMIT_URL", str(tmp_path / "bucket.sqlite"))
     return tmp_path
 
 

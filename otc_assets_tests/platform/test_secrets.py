@@ -188,7 +188,7 @@ def told(
 ) -> Iterator[Told]:
     """A home in which nothing is, and no waiting for FINRA."""
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr(finra_client, "_limiter", lambda requests_per_second: NoLimit())
+    monkeypatch.setattr(finra_client, "RateLimit", lambda requests_per_second: NoLimit())
     real = finra_client.FinraClient.__init__
 
     def impatient(self: object, *args: object, **options: object) -> None:
