@@ -15,8 +15,8 @@ QUICK = (
     "p7_disk",
     "p8_orchestration --weeks 20",
     "p10_command",
-    "p11_metrics",
-    "p12_tracing",
+    "p12_metrics",
+    "p13_tracing",
 )
 LONG = ("p5_a_year", "p6_memory", "p6_memory --year", "p8_orchestration", "p9_as_of")
 

@@ -205,7 +205,7 @@ OF_DAGSTER = (
         "otc_job_last_success_timestamp_seconds",
         GAUGE,
         ("dagster_job",),
-        "When each of our jobs last succeeded; absent if it never did.",
+        "When each job that has a schedule last succeeded; absent if it never did.",
     ),
     Described(
         "otc_sensor_ticks",

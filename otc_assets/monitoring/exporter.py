@@ -24,6 +24,7 @@ from otc_assets.monitoring.standing import (
     collect_archive,
     collect_slices,
     collect_store,
+    file_number,
     schema_revision,
 )
 from otc_assets.monitoring.stream import Stream
@@ -60,7 +61,8 @@ class Exporter(Collector):
         """Read nothing yet."""
         self._stream = Stream()
         self._instance: dg.DagsterInstance | None = None
-        self._commit, self._schema = _commit(), ""
+        self._stores = [store_to_read(dataset) for dataset in DATASETS]
+        self._commit, self._schema, self._file = _commit(), "", 0
         self._asking: Future[Samples] | None = None
         """What the archive is being asked, which may be far away, or out of reach."""
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="archive")
@@ -99,19 +101,25 @@ class Exporter(Collector):
 
     def _read_store(self) -> Samples:
         samples = Samples()
-        # Opened for each scrape: the file may have been replaced, or the tables migrated.
-        stores = [store_to_read(dataset) for dataset in DATASETS]
         try:
-            for store in stores:
+            first = self._stores[DATASETS.index(ATS)]
+            known = self._schema, self._file
+            self._schema, self._file = schema_revision(first), file_number(first)
+            if known != (self._schema, self._file):  # migrated, or another file in its place
+                self._close()
+            for store in self._stores:
                 collect_slices(store, samples)
-            first = stores[DATASETS.index(ATS)]
             collect_store(first, samples)
             self._stream.collect(first, samples)
-            self._schema = schema_revision(first)
-        finally:
-            for store in stores:
-                store.close()
+        except UNREADABLE:
+            self._close()
+            raise
         return samples
+
+    def _close(self) -> None:
+        """Let the stores be opened anew, and their schema be looked at again."""
+        for store in self._stores:
+            store.close()
 
     def _read_archive(self) -> Samples:
         """Ask the archive, and do not wait long: its answer may be for the next scrape."""

@@ -3,12 +3,13 @@
 import time
 from collections import Counter
 from functools import cache
+from itertools import chain
 
 import dagster as dg
 from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.scheduler.instigation import InstigatorState, TickStatus
 
-from otc_assets.automation.jobs import build_jobs, page_job
+from otc_assets.automation.schedules import build_schedules, page_schedule
 from otc_assets.domain.datasets import DATASETS
 from otc_assets.monitoring.catalog import Samples
 
@@ -26,8 +27,8 @@ def collect_instance(instance: dg.DagsterInstance, samples: Samples) -> None:
     for status in dg.DagsterRunStatus:
         count = instance.get_runs_count(dg.RunsFilter(statuses=[status]))
         samples.add("otc_runs", count, status.value.lower())
-    for status in WAITING:
-        _add_oldest(instance, status, samples)
+        if count and status in WAITING:
+            _add_oldest(instance, status, samples)
     _add_successes(instance, samples)
     for sensor in instance.all_instigator_state(instigator_type=InstigatorType.SENSOR):
         if sensor.is_running:
@@ -46,7 +47,7 @@ def _add_oldest(
 
 
 def _add_successes(instance: dg.DagsterInstance, samples: Samples) -> None:
-    """Add when each of our jobs last succeeded.
+    """Add when each job that has a schedule last succeeded.
 
     One query for each: Dagster's own query for several (`JobBucket`) reads every run on SQLite.
     """
@@ -59,8 +60,9 @@ def _add_successes(instance: dg.DagsterInstance, samples: Samples) -> None:
 
 @cache
 def _job_names() -> list[str]:
-    jobs = [*(job for dataset in DATASETS for job in build_jobs(dataset)), page_job()]
-    return [job.name for job in jobs]
+    """Return the jobs that schedules start; when others succeeded last tells nothing."""
+    by_dataset = [build_schedules(dataset) for dataset in DATASETS]
+    return sorted({each.job_name for each in [*chain(*by_dataset), page_schedule()]})
 
 
 def _add_ticks(instance: dg.DagsterInstance, sensor: InstigatorState, samples: Samples) -> None:

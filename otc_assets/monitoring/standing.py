@@ -53,7 +53,7 @@ def collect_store(store: Store, samples: Samples) -> None:
             )
             samples.add("otc_store_bytes", size.scalar_one())
         else:
-            path = Path(str(connection.engine.url.database)).absolute()
+            path = _path(store)
             files = [file for file in (path, Path(f"{path}-wal")) if file.exists()]
             samples.add("otc_store_bytes", sum(file.stat().st_size for file in files))
             samples.add("otc_store_free_bytes", shutil.disk_usage(path.parent).free)
@@ -85,6 +85,15 @@ def schema_revision(store: Store) -> str:
     with store.read() as reader:
         found = reader.connection.execute(sa.text("SELECT version_num FROM alembic_version"))
         return str(found.scalar_one())
+
+
+def file_number(store: Store) -> int:
+    """Return what tells a SQLite file from another one in its place; 0 of a server's database."""
+    return 0 if store.engine.dialect.name == "postgresql" else _path(store).stat().st_ino
+
+
+def _path(store: Store) -> Path:
+    return Path(str(store.engine.url.database)).absolute()
 
 
 def _add_tier(tier: TierStatus, samples: Samples) -> None:

@@ -252,9 +252,12 @@ class SliceReader:
     def manifests(self, *columns: str) -> dict[WeekKey, dict[str, Any]]:
         """Return the manifest row of every slice that the store knows of, or parts of it."""
         target = self.sql_table("manifest")
-        names = ("week_ending", "tier", *columns) if columns else target.c.keys()
-        rows = self.connection.execute(sa.select(*(target.c[name] for name in names))).mappings()
-        return {WeekKey(Tier(row["tier"]), row["week_ending"]): dict(row) for row in rows}
+        names = ("week_ending", "tier", *columns) if columns else tuple(target.c.keys())
+        rows = self.connection.execute(sa.select(*(target.c[name] for name in names)))
+        return {
+            WeekKey(Tier(row.tier), row.week_ending): dict(zip(names, row, strict=True))
+            for row in rows
+        }
 
     def revisions(self, weeks: Sequence[WeekKey]) -> dict[WeekKey, list[Revision]]:
         """Return every revision of each of some slices of one tier."""
