@@ -18,7 +18,7 @@ DEMO_SETTINGS := OTC_HOME=$(CURDIR)/$(DEMO_HOME) DAGSTER_HOME=$(CURDIR) DAGSTER_
 # The day on which FINRA had published all fixture weeks, and no more.
 DEMO_DAY := 2025-08-05
 
-.PHONY: demo demo-ui ui monitor test test-python test-feast test-wheel test-monitoring monitoring-picture chaos chaos-short lint check format bench bench-full docs fixtures migration clean
+.PHONY: demo demo-ui ui monitor test test-python test-feast test-wheel test-image test-monitoring monitoring-picture chaos chaos-short lint check format bench bench-full docs fixtures migration clean
 
 demo: .venv/installed ## every asset over the fixture weeks, from the command line
 	@$(DEMO_SETTINGS) $(BIN)/otc migrate
@@ -51,6 +51,9 @@ test-feast: .venv/installed .venv-feast/installed ## Feast's own join over the f
 
 test-wheel: .venv/installed ## the built wheel, in an environment of its own outside the repository
 	OTC_TEST_WHEEL=1 $(BIN)/pytest otc_assets_tests/test_wheel.py
+
+test-image: .venv/installed ## what deploy/Dockerfile does, in a folder and an environment of its own
+	OTC_TEST_IMAGE=1 $(BIN)/pytest otc_assets_tests/deployment/test_image.py
 
 test-monitoring: .venv/installed ## alert rules and dashboards, on a real Prometheus and Alertmanager
 	OTC_TEST_MONITORING=1 $(BIN)/pytest $(addprefix otc_assets_tests/monitoring/test_,prometheus.py held_back.py)
