@@ -43,7 +43,7 @@ class Cluster:
         self.daemon = daemon
         self.workers = [Worker(name, folder / f"{name}.log") for name in ("one", "other")]
         self._store = Warehouse(store)
-        request_backfill(daemon.instance, ATS, SLICES, "three tiers")
+        request_backfill(daemon.instance, ATS, SLICES, "three runs")
 
     def content(self) -> str:
         return pipeline.content(self._store)
@@ -67,7 +67,7 @@ def of_one_process(tmp_path_factory: pytest.TempPathFactory) -> str:
 def cluster(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, postgres_url: str, postgres_server: str
 ) -> Iterator[Cluster]:
-    """Two workers, of whom a backfill of three tiers, a run each, has been asked."""
+    """Two workers, of whom a backfill of three runs has been asked."""
     with ExitStack() as stack:
         runs = sa.make_url(stack.enter_context(database(postgres_server)))
         broker = Broker(tmp_path / "broker")
@@ -93,7 +93,7 @@ def test_two_workers_give_the_rows_of_one_process(cluster: Cluster, of_one_proce
     cluster.daemon.until_at_work(2)
     assert cluster.daemon.until_done() is BulkActionStatus.COMPLETED_SUCCESS
     assert cluster.daemon.errors == []
-    assert len(cluster.daemon.runs(dg.DagsterRunStatus.SUCCESS)) == len(Tier)
+    assert len(cluster.daemon.runs(dg.DagsterRunStatus.SUCCESS)) == 3
     assert cluster.content() == of_one_process
 
 
