@@ -18,7 +18,7 @@ DEMO_SETTINGS := OTC_HOME=$(CURDIR)/$(DEMO_HOME) DAGSTER_HOME=$(CURDIR) DAGSTER_
 # The day on which FINRA had published all fixture weeks, and no more.
 DEMO_DAY := 2025-08-05
 
-.PHONY: demo demo-ui ui monitor test test-python test-feast test-wheel test-image test-monitoring monitoring-picture chaos chaos-short lint check format bench bench-full docs fixtures migration clean
+.PHONY: demo demo-ui ui monitor test test-python test-feast test-wheel test-image test-monitoring test-celery monitoring-picture chaos chaos-short lint check format bench bench-full docs fixtures migration clean
 
 demo: .venv/installed ## every asset over the fixture weeks, from the command line
 	@$(DEMO_SETTINGS) $(BIN)/otc migrate
@@ -57,6 +57,9 @@ test-image: .venv/installed ## what deploy/Dockerfile does, in a folder and an e
 
 test-monitoring: .venv/installed ## alert rules and dashboards, on a real Prometheus and Alertmanager
 	OTC_TEST_MONITORING=1 $(BIN)/pytest $(addprefix otc_assets_tests/monitoring/test_,prometheus.py held_back.py)
+
+test-celery: .venv/installed ## runs on two Celery workers, which are killed, as is their broker
+	OTC_TEST_CELERY=1 $(BIN)/pytest otc_assets_tests/scale
 
 lint: .venv/installed ## format, lint, types and the layers' import contracts
 	$(BIN)/ruff format --check .

@@ -24,6 +24,18 @@ def test_only_the_storage_differs_from_the_default():
     assert usual == deployed
 
 
+def test_only_what_several_workers_need_differs_in_their_instance():
+    one, several = (
+        yaml.safe_load((REPOSITORY / "deploy" / folder / "dagster.yaml").read_text())
+        for folder in (".", "celery")
+    )
+    assert several.pop("run_launcher")["class"] == "CeleryRunLauncher"
+    assert several["concurrency"].pop("runs")
+    for name in ("run_monitoring", "run_retries"):
+        assert one.pop(name) != several.pop(name)
+    assert one == several
+
+
 def test_a_range_runs_on_postgres_and_keeps_its_connections(
     postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
