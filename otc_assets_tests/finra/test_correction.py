@@ -71,7 +71,7 @@ def first_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with all weeks as they were first published."""
     folder = tmp_path_factory.mktemp("first_run")
     with pytest.MonkeyPatch.context() as patch, FinraServer(published()) as server:
-        patch.setattr("otc_assets.sources.finra_client._limiter", lambda rate: NoLimit())
+        patch.setattr("otc_assets.sources.finra_client.RateLimit", lambda rate: NoLimit())
         store = Store(folder, server, BEFORE)
         store.run(WEEKS)
         store.warehouse.engine.dispose()
