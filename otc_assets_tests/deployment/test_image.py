@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -122,7 +123,9 @@ def test_the_image_serves_the_code_location_and_writes_to_its_volume_alone(tmp_p
     arguments[0] = str(commands / arguments[0])
     before = _files(tmp_path)
     # Dagster's own storage is not asked for by a code location: no database is needed here.
-    server = subprocess.Popen(arguments, cwd=builder.folder, env=_settings(builder))
+    server = subprocess.Popen(
+        arguments, cwd=builder.folder, env=_settings(builder), start_new_session=True
+    )
     health = [str(commands / "dagster"), "api", "grpc-health-check", "-p", port]
 
     def answers() -> bool:
@@ -132,7 +135,7 @@ def test_the_image_serves_the_code_location_and_writes_to_its_volume_alone(tmp_p
     try:
         wait_for("the code location answers", answers)
     finally:
-        server.terminate()
+        os.killpg(server.pid, signal.SIGKILL)  # it may wait minutes for its child to end
         server.wait()
     written = {path for path in _files(tmp_path) - before if "image/opt/otc/home" not in path}
     assert not written
