@@ -7,9 +7,7 @@ file that the processes of a user share, or a table in PostgreSQL for machines b
 import os
 from pathlib import Path
 
-import psycopg
 import sqlalchemy as sa
-from psycopg_pool import ConnectionPool
 from pyrate_limiter import Limiter, PostgresBucket, Rate, limiter_factory
 
 from otc_assets.settings import setting
@@ -41,7 +39,7 @@ class RateLimit:
                 raise SourceError(SETTING, reason)
             else:
                 self._limiter = _in_file(Path(address or default_file()), milliseconds)
-        except (OSError, psycopg.Error) as error:
+        except (OSError, _postgres_error()) as error:
             raise _unusable(error) from None
 
     def wait(self) -> None:
@@ -53,7 +51,7 @@ class RateLimit:
         """
         try:
             self._limiter.try_acquire(NAME)
-        except psycopg.Error as error:
+        except _postgres_error() as error:
             raise _unusable(error) from None
 
 
@@ -71,6 +69,9 @@ def _in_file(path: Path, milliseconds: int) -> Limiter:
 
 
 def _in_postgres(address: str, milliseconds: int) -> PostgresBucket:
+    import psycopg  # noqa: PLC0415 - who counts in a file need not wait for its import
+    from psycopg_pool import ConnectionPool  # noqa: PLC0415
+
     url = sa.make_url(address).set(drivername="postgresql")
     connection = url.render_as_string(hide_password=False)
     # Once without the pool, which would try for a while, and then not say what is wrong.
@@ -84,6 +85,13 @@ def _in_postgres(address: str, milliseconds: int) -> PostgresBucket:
         open=True,
     )
     return PostgresBucket(pool, NAME, [Rate(1, milliseconds)])
+
+
+def _postgres_error() -> type[Exception]:
+    """Return what psycopg raises; only who counts in PostgreSQL, or has failed, imports it."""
+    import psycopg  # noqa: PLC0415
+
+    return psycopg.Error
 
 
 def _unusable(error: Exception) -> SourceError:
