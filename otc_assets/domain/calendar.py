@@ -59,9 +59,14 @@ def week_published_on(tier: Tier, day: date, dataset: Dataset = ATS) -> WeekKey:
     return week
 
 
+def with_zone(moment: datetime) -> datetime:
+    """Return a moment with its zone; one without, as SQLite gives it, is UTC."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
 def day_in_new_york(moment: datetime) -> date:
-    """Return the day that it is in New York; a moment without a zone is UTC, as SQLite gives it."""
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(NEW_YORK).date()
+    """Return the day that it is in New York; a moment without a zone is UTC."""
+    return with_zone(moment).astimezone(NEW_YORK).date()
 
 
 def is_due(week: WeekKey, today: date, dataset: Dataset = ATS) -> bool:

@@ -15,6 +15,8 @@ from prometheus_client.core import (
     Metric,
 )
 
+from otc_assets.warehouse.requests import BOUNDS as REQUEST_BOUNDS
+
 
 class Kind(Enum):
     """The types of Prometheus that are used."""
@@ -189,7 +191,7 @@ OF_STORE = (
         HISTOGRAM,
         ("outcome",),
         "Requests to FINRA by outcome: ok, another HTTP status, or network.",
-        INGEST_BOUNDS,
+        REQUEST_BOUNDS,
     ),
 )
 

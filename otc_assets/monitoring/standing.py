@@ -10,11 +10,11 @@ from typing import Any
 import sqlalchemy as sa
 from upath import UPath
 
-from otc_assets.domain.calendar import due_weeks, newest_due_week, today
+from otc_assets.domain.calendar import due_weeks, newest_due_week, today, with_zone
 from otc_assets.domain.datasets import Dataset
-from otc_assets.domain.quality import Severity, SliceStatus
+from otc_assets.domain.quality import GRADES, Severity, SliceStatus
 from otc_assets.domain.weeks import WeekKey
-from otc_assets.monitoring.catalog import INGEST_BOUNDS, WEEKS_SHOWN, Samples
+from otc_assets.monitoring.catalog import WEEKS_SHOWN, Samples
 from otc_assets.operations.status import Standing, TierStatus, standing_of
 from otc_assets.warehouse.reader import SliceReader
 from otc_assets.warehouse.requests import LABELS
@@ -23,7 +23,6 @@ from otc_assets.warehouse.store import Store
 
 BACKUP = ".otc-backup"
 """A file in the archive's folder with the time (ISO 8601) at which it was last copied."""
-assert len(LABELS) == len(INGEST_BOUNDS) + 1, "requests are counted in the buckets of the metric"
 
 
 def collect_slices(store: Store, samples: Samples) -> None:
@@ -136,7 +135,7 @@ def _add_counts(
     for tier in dataset.publication_delay:
         for status in SliceStatus:
             samples.add("otc_slices", standing[tier, status], dataset.name, tier, status)
-        for grade in "ABCDF":
+        for _, grade in GRADES:
             samples.add("otc_slices_graded", grades[tier, grade], dataset.name, tier, grade)
 
 
@@ -199,5 +198,4 @@ def _add_requests(connection: sa.Connection, samples: Samples) -> None:
 
 
 def _seconds(moment: datetime) -> float:
-    """Return a moment in Unix seconds; one without a zone is UTC, as SQLite gives it."""
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    return with_zone(moment).timestamp()

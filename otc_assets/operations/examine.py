@@ -13,7 +13,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from upath import UPath
 
-from otc_assets.domain.calendar import today
+from otc_assets.domain.calendar import today, with_zone
 from otc_assets.domain.datasets import ATS, DATASETS
 from otc_assets.operations.ownership import owner_of
 from otc_assets.operations.recall import store_to_read
@@ -105,7 +105,7 @@ def _clock() -> tuple[str, str]:
     with store.read() as reader:
         lineage = reader.sql_table("lineage")
         newest = reader.connection.execute(sa.select(sa.func.max(lineage.c.written_at))).scalar()
-    newest = newest.replace(tzinfo=UTC) if newest and newest.tzinfo is None else newest
+    newest = with_zone(newest) if newest else None
     said = f"{now:%Y-%m-%d %H:%M} UTC, {today()} in New York"
     if newest and newest > now + CLOCK_MAY_DIFFER:
         return "fails", f"{said}; the store was written at {newest}, which is still to come"

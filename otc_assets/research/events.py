@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, time
 import pandas as pd
 import sqlalchemy as sa
 
+from otc_assets.domain.calendar import with_zone
 from otc_assets.domain.events import FILE, SLICE, EventType
 from otc_assets.research.knowledge import plain_store
 from otc_assets.warehouse.events import chain_query
@@ -88,7 +89,7 @@ def _moment(value: str | date | datetime) -> datetime:
         value = datetime.fromisoformat(value)
     elif not isinstance(value, datetime):
         value = datetime.combine(value, time.min)
-    return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+    return with_zone(value).astimezone(UTC)
 
 
 def _frame(query: sa.Select[tuple[object, ...]], database_url: str | None) -> pd.DataFrame:

@@ -4,7 +4,7 @@ Belongs here: how an incident is stored. Does not belong here: what is an incide
 (`otc_assets.operations.incidents`), and who is told of it (`otc_assets.operations.notify`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -12,6 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from otc_assets.domain.calendar import with_zone
 from otc_assets.warehouse.engine import write_transaction
 from otc_assets.warehouse.events import uuid7
 from otc_assets.warehouse.schema import INCIDENT_LOG, IS_OPEN
@@ -49,10 +50,12 @@ def select_incidents(connection: sa.Connection, *where: sa.ColumnElement[bool]) 
     """Return the incidents that meet some conditions on `INCIDENT_LOG`, in the order they began."""
     c = INCIDENT_LOG.c
     query = sa.select(INCIDENT_LOG).where(*where).order_by(c.opened_at, c.incident_id)
-    return [
-        Incident(**{name: _aware(value) for name, value in row.items()})
-        for row in connection.execute(query).mappings()
-    ]
+    return [_incident(row) for row in connection.execute(query).mappings()]
+
+
+def _incident(row: Mapping[Any, Any]) -> Incident:
+    moments = {n: with_zone(v) for n, v in row.items() if isinstance(v, datetime)}
+    return Incident(**{**row, **moments})
 
 
 def open_incidents(connection: sa.Connection, **equal: Any) -> list[Incident]:
@@ -69,10 +72,3 @@ def insertion(incident: Incident) -> sa.Insert:
 def change(incident_id: str, **values: Any) -> sa.Update:
     """Return the statement that changes columns of an incident."""
     return sa.update(INCIDENT_LOG).where(INCIDENT_LOG.c.incident_id == incident_id).values(values)
-
-
-def _aware(value: Any) -> Any:
-    """Return a moment of SQLite, which knows no time zones, as the UTC that it is."""
-    if isinstance(value, datetime) and value.tzinfo is None:
-        return value.replace(tzinfo=UTC)
-    return value
