@@ -1,7 +1,6 @@
 """Servers on this machine that take messages: one that speaks HTTP, and one that takes mail."""
 
 import json
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from aiosmtpd.controller import Controller
+
+from deploy.prometheus.server import free_port
 
 
 class HttpSink:
@@ -91,9 +92,3 @@ def mail_sink() -> Iterator[tuple[MailSink, str]]:
     address = f"mailto://127.0.0.1:{server.port}?from=otc@example.com&to=ops@example.com"
     yield sink, f"{address}&mode=insecure"
     server.stop()
-
-
-def free_port() -> int:
-    """Return a port on which nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from deploy.prometheus.rules import Alert, alerts
 from otc_assets.monitoring.catalog import CATALOG
+from otc_assets.operations.document import grid, with_generated
 
 DOCS = Path(__file__).parents[2] / "docs"
 ALERTS, MONITORING = DOCS / "alerts.md", DOCS / "monitoring.md"
-BEGIN, END = "<!-- generated: metrics -->", "<!-- end of generated -->"
 HEAD = """\
 # Alerts
 
@@ -29,8 +29,8 @@ silences `OtcIngestionLagging` of the same tier: one incident is one message.
 def alerts_page() -> str:
     """Return the page: a table of all alerts, and a section for each name."""
     found = alerts()
-    rows = [f"| [{a.name}](#{a.name.lower()}) | {a.severity} | {_told(a.wait)} |" for a in found]
-    table = "\n".join(["| alert | severity | fires |", "| --- | --- | --- |", *rows])
+    rows = [(f"[{a.name}](#{a.name.lower()})", a.severity, _told(a.wait)) for a in found]
+    table = grid(("alert", "severity", "fires"), rows)
     names = dict.fromkeys(alert.name for alert in found)
     sections = [_section([alert for alert in found if alert.name == name]) for name in names]
     return "\n".join([HEAD, table, "", *sections])
@@ -59,15 +59,11 @@ def _placeholders(text: str) -> str:
 
 def with_metrics(page: str) -> str:
     """Return the page of monitoring with its table of metrics written anew."""
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
     rows = [
-        f"| `{metric.name}` | {metric.kind.name.lower()} | {', '.join(metric.labels)} "
-        f"| {metric.meaning} |"
+        (f"`{metric.name}`", metric.kind.name.lower(), ", ".join(metric.labels), metric.meaning)
         for metric in CATALOG
     ]
-    table = "\n".join(["| metric | type | labels | |", "| --- | --- | --- | --- |", *rows])
-    return f"{before}{BEGIN}\n{table}\n{END}{after}"
+    return with_generated(page, "metrics", grid(("metric", "type", "labels", ""), rows))
 
 
 def main() -> None:

@@ -144,9 +144,8 @@ def _slices_of(run: dg.DagsterRun) -> list[WeekKey]:
     """Return the slices that a run is to do; none of one without partitions."""
     if one := run.tags.get("dagster/partition"):
         return [slice_of(one)]
-    first = run.tags.get("dagster/asset_partition_range_start")
-    last = run.tags.get("dagster/asset_partition_range_end")
-    return Range(slice_of(first), slice_of(last)).slices() if first and last else []
+    found = Range.of_tags(run.tags)
+    return found.slices() if found else []
 
 
 def _datasets_of(run: dg.DagsterRun) -> list[Dataset]:

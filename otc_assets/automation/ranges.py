@@ -1,13 +1,15 @@
 """Any set of slices as few partition ranges, each of which one run does."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 
-from otc_assets.assets.partitions import partition_key_of
+from otc_assets.assets.partitions import partition_key_of, slice_of
 from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import WeekKey
 
+START, END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+"""Dagster's tags of a run that does a range."""
 TIERS = list(Tier)
 """In the order of the partitions, in which a range's tiers lie side by side."""
 
@@ -26,10 +28,14 @@ class Range:
     @property
     def tags(self) -> dict[str, str]:
         """The tags by which a run does the range."""
-        return {
-            "dagster/asset_partition_range_start": partition_key_of(self.first),
-            "dagster/asset_partition_range_end": partition_key_of(self.last),
-        }
+        return {START: partition_key_of(self.first), END: partition_key_of(self.last)}
+
+    @classmethod
+    def of_tags(cls, tags: Mapping[str, str]) -> "Range | None":
+        """Return the range that a run with these tags does; None if it does none."""
+        if START in tags and END in tags:
+            return cls(slice_of(tags[START]), slice_of(tags[END]))
+        return None
 
     def slices(self) -> list[WeekKey]:
         """Return what is in the range."""

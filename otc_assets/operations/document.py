@@ -14,7 +14,7 @@ from otc_assets.domain.rules import rules_of
 from otc_assets.domain.tables import EVENTS, INCIDENTS, RAW, REQUESTS, STORE_TABLES, Table
 
 OF_THE_STORE = (EVENTS, REQUESTS, INCIDENTS)
-BEGIN, END = "<!-- generated: assets -->", "<!-- end of generated -->"
+END = "<!-- end of generated -->"
 
 
 def tables_page() -> str:
@@ -37,7 +37,7 @@ def assets_table() -> str:
             name for calc in calculations_of(table.name) for name in calc.spec.input_tables
         )
         rows.append((f"`{table.name}`", table.grain, ", ".join(inputs) or "source files"))
-    return _grid(("asset", "one row per", "from"), rows)
+    return grid(("asset", "one row per", "from"), rows)
 
 
 def _table(table: Table) -> str:
@@ -50,12 +50,12 @@ def _table(table: Table) -> str:
         )
         for column in table.columns
     ]
-    parts.append(_grid(("column", "type", "meaning"), columns))
+    parts.append(grid(("column", "type", "meaning"), columns))
     versions = [calc.spec for calc in all_calculations() if calc.spec.output_table == table.name]
     parts.extend(_calculation(spec) for spec in versions)
     if table is RAW or table in output_tables():
         rules = [(r.name, r.severity.value, r.description.split("\n")[0]) for r in rules_of(table)]
-        parts.append(_grid(("rule", "severity", "asserts"), rules))
+        parts.append(grid(("rule", "severity", "asserts"), rules))
     return "\n\n".join(parts)
 
 
@@ -76,10 +76,11 @@ def _calculation(spec: CalculationSpec) -> str:
 
 def _rejects() -> str:
     rows = [(code.value, reason) for code, reason in REASONS.items()]
-    return "## Reject reasons\n\n" + _grid(("code", "meaning"), rows)
+    return "## Reject reasons\n\n" + grid(("code", "meaning"), rows)
 
 
-def _grid(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+def grid(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    """Return a table in Markdown."""
     lines = [head, tuple("---" for _ in head), *rows]
     return "\n".join("| " + " | ".join(_cell(c) for c in line) + " |" for line in lines)
 
@@ -88,11 +89,17 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
 
 
+def with_generated(page: str, name: str, text: str) -> str:
+    """Return a page with its generated part of a name written anew."""
+    begin = f"<!-- generated: {name} -->"
+    before, _, rest = page.partition(begin)
+    _, _, after = rest.partition(END)
+    return f"{before}{begin}\n{text}\n{END}{after}"
+
+
 def readme_with_assets(readme: str) -> str:
     """Return the README with its table of assets written anew."""
-    before, _, rest = readme.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{assets_table()}\n{END}{after}"
+    return with_generated(readme, "assets", assets_table())
 
 
 def main() -> None:

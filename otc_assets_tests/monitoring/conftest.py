@@ -10,14 +10,10 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from otc_assets.calculations import output_tables
 from otc_assets.domain.datasets import DATASETS
-from otc_assets.domain.rules import rules_of
-from otc_assets.domain.tables import RAW
 from otc_assets.domain.tiers import Tier
 from otc_assets.monitoring import standing
 from otc_assets.monitoring.exporter import registry
-from otc_assets.operations.judge import judge
 from otc_assets.settings import DEFAULTS
 from otc_assets.warehouse.store import Warehouse
 from otc_assets_tests import pipeline
@@ -65,9 +61,7 @@ def fill(home: Home) -> None:
     for dataset in DATASETS:
         warehouse = Warehouse(home.url, dataset)
         pipeline.run(warehouse, source, home.archive, SLICES)
-        for week in SLICES:
-            for table in (RAW, *output_tables()):
-                judge(warehouse, table, rules_of(table), week, pipeline.RUN)
+        pipeline.judge_all(warehouse, SLICES)
         warehouse.close()
 
 

@@ -23,14 +23,10 @@ from dagster._core.test_utils import create_run_for_test
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._daemon.types import DaemonHeartbeat
 
-from otc_assets.calculations import output_tables
 from otc_assets.domain.datasets import ATS, Dataset
-from otc_assets.domain.rules import rules_of
-from otc_assets.domain.tables import RAW
 from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.monitoring.standing import BACKUP
-from otc_assets.operations.judge import judge
 from otc_assets.warehouse.requests import RequestLog
 from otc_assets.warehouse.store import Warehouse
 from otc_assets_tests import pipeline
@@ -52,9 +48,7 @@ def take_in(
     """Take slices into the store of a home, and judge them."""
     warehouse = warehouse_of(home, dataset)
     pipeline.run(warehouse, source, home / "archive", slices)
-    for week in slices:
-        for table in (RAW, *output_tables()):
-            judge(warehouse, table, rules_of(table), week, pipeline.RUN)
+    pipeline.judge_all(warehouse, slices)
     warehouse.engine.dispose()
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
+from deploy.prometheus.server import free_port
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.operations.incidents import reconcile, run_failed, run_succeeded
 from otc_assets.operations.notify import deliver
@@ -14,7 +15,7 @@ from otc_assets.operations.sinks import Sink, sinks
 from otc_assets.warehouse.incidents import changing_incidents, select_incidents
 from otc_assets.warehouse.schema import INCIDENT_LOG
 from otc_assets.warehouse.store import Warehouse
-from otc_assets_tests.sinks import HttpSink, free_port, http_sink, mail_sink
+from otc_assets_tests.sinks import HttpSink, http_sink, mail_sink
 
 PUBLISHED = date(2025, 6, 2)
 """On which FINRA published the week that is held back."""
