@@ -43,7 +43,9 @@ def test_if_one_ends_the_others_are_ended_and_it_says_which(tmp_path: Path):
 def test_told_to_end_it_ends_all(sent: signal.Signals, tmp_path: Path):
     running = [tmp_path / "first", tmp_path / "second"]
     commands = [program(path) for path in running]
-    run = f"from deploy.prometheus.monitor import *\nrun_until_one_ends({commands!r})"
+    # A shell lets what it starts in the background ignore Ctrl-C, and children inherit that.
+    in_front = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    run = f"{in_front}from deploy.prometheus.monitor import *\nrun_until_one_ends({commands!r})"
     with subprocess.Popen([sys.executable, "-c", run], cwd=REPOSITORY) as process:
         wait_for("both run", lambda: all(path.exists() for path in running))
         process.send_signal(sent)
