@@ -12,6 +12,7 @@ from datetime import date, timedelta
 from functools import cache
 from pathlib import Path
 
+import pandas as pd
 import sqlalchemy as sa
 
 from otc_assets.calculations import output_tables
@@ -79,6 +80,15 @@ def content(warehouse: Warehouse) -> str:
     """Return the fingerprint of a store."""
     with warehouse.read() as reader:
         return fingerprint(reader)
+
+
+def feature_files(home: Path) -> dict[str, pd.DataFrame]:
+    """Return the rows of every feature file of a home, by its path, without when it was written."""
+    files = sorted((home / "features").rglob("*.parquet"))
+    return {
+        str(file.relative_to(home)): pd.read_parquet(file).drop(columns="created_timestamp")
+        for file in files
+    }
 
 
 def kill_at(engine: sa.Engine, statement_number: int) -> None:

@@ -12,6 +12,7 @@ from otc_assets.assets.metadata import column_lineage, column_schema, slice_meta
 from otc_assets.assets.partitions import (
     SLICES,
     asset_key_of,
+    backfill_policy,
     partition_key_of,
     publications_key,
     slice_of,
@@ -80,7 +81,7 @@ def _options(table: Table, dataset: Dataset, code_version: str) -> dict[str, Any
     return {
         "key": asset_key_of(table.name, dataset),
         "partitions_def": SLICES,
-        "backfill_policy": dg.BackfillPolicy.single_run(),
+        "backfill_policy": backfill_policy(),
         "owners": OWNERS,
         "group_name": f"{dataset.name}_{GROUPS.get(table.name, 'metrics')}",
         "tags": {"dataset": dataset.name},

@@ -7,7 +7,13 @@ import dagster as dg
 
 from otc_assets.assets.descriptions import STATE_IDEMPOTENT, after_weeks, promises
 from otc_assets.assets.factory import OWNERS
-from otc_assets.assets.partitions import SLICES, asset_key_of, partition_key_of, slice_of
+from otc_assets.assets.partitions import (
+    SLICES,
+    asset_key_of,
+    backfill_policy,
+    partition_key_of,
+    slice_of,
+)
 from otc_assets.assets.platform import Platform, run_ids
 from otc_assets.assets.traces import slice_span, step
 from otc_assets.domain.datasets import ATS, NON_ATS, Dataset
@@ -45,7 +51,7 @@ def _features(datasets: Sequence[Dataset]) -> dg.AssetsDefinition:
         # What else it reads is computed before the snapshot, which is not if any of it was blocked.
         deps=[asset_key_of("research_snapshot", ATS), *dealers],
         partitions_def=SLICES,
-        backfill_policy=dg.BackfillPolicy.single_run(),
+        backfill_policy=backfill_policy(),
         owners=OWNERS,
         group_name="research",
         tags={"dataset": ATS.name},
@@ -74,7 +80,7 @@ def _features(datasets: Sequence[Dataset]) -> dg.AssetsDefinition:
             context.add_asset_metadata(_metadata(done), partition_key=partition_key_of(week))
             if done.reason:
                 context.log.warning(f"features {week}: {done.reason}")
-        for week in later_slices(ats, root, requested):
+        for week in later_slices(ats, requested):
             with slice_span(ATS, "features", week) as span:
                 again = export_again(ats, non_ats, root, week, run)
                 span.set(rows=again.rows if again else None)

@@ -11,6 +11,7 @@ from otc_assets.domain.datasets import Dataset
 from otc_assets.domain.tables import RAW
 from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import FIRST_WEEK_ENDING, FRIDAY, WeekKey
+from otc_assets.settings import weeks_setting
 
 TIERS = dg.StaticPartitionsDefinition([tier.value for tier in Tier])
 
@@ -47,6 +48,30 @@ class Slices(dg.MultiPartitionsDefinition):
 
 SLICES = Slices()
 """Keys read ``NMS Tier 1|2025-12-26``."""
+
+
+class BackfillPolicy(dg.BackfillPolicy):
+    """How many slices of a range a run of a backfill does at most; of one tier, as a rule.
+
+    It reaches Dagster's daemon as Dagster's own policy, by the name of its class. In this process
+    it says that one run may do any range: ``dagster asset materialize --partition-range`` would
+    refuse ranges otherwise.
+    """
+
+    @property
+    def policy_type(self) -> Any:
+        """Let one run do a range that was asked for as one."""
+        return dg.BackfillPolicy.single_run().policy_type
+
+
+def backfill_policy() -> dg.BackfillPolicy:
+    """Return the policy of every partitioned asset: blocks of OTC_WEEKS_PER_RUN.
+
+    Raises:
+        ValueError: the setting is no number of weeks.
+
+    """
+    return BackfillPolicy(weeks_setting("OTC_WEEKS_PER_RUN"))
 
 
 def asset_key_of(table: str, dataset: Dataset) -> dg.AssetKey:

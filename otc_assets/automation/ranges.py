@@ -7,6 +7,7 @@ from datetime import date
 from otc_assets.assets.partitions import partition_key_of, slice_of
 from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import WeekKey
+from otc_assets.settings import weeks_setting
 
 START, END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 """Dagster's tags of a run that does a range."""
@@ -37,20 +38,40 @@ class Range:
             return cls(slice_of(tags[START]), slice_of(tags[END]))
         return None
 
+    @property
+    def weeks(self) -> int:
+        """How many weeks it has."""
+        return (self.last.week_ending - self.first.week_ending).days // 7 + 1
+
     def slices(self) -> list[WeekKey]:
         """Return what is in the range."""
         tiers = TIERS[TIERS.index(self.first.tier) : TIERS.index(self.last.tier) + 1]
-        weeks = (self.last.week_ending - self.first.week_ending).days // 7 + 1
+        first = self.first.week_ending
+        return [WeekKey(tier, first).shifted(n) for n in range(self.weeks) for tier in tiers]
+
+    def blocks(self, weeks: int | None) -> "list[Range]":
+        """Cut it into ranges of so many weeks at most, oldest first; None leaves it whole."""
+        starts = range(0, self.weeks, weeks or self.weeks)
+        ends = [*starts[1:], self.weeks]
+        back = self.weeks - 1
         return [
-            WeekKey(tier, self.first.week_ending).shifted(n) for n in range(weeks) for tier in tiers
+            Range(self.first.shifted(start), self.last.shifted(end - 1 - back))
+            for start, end in zip(starts, ends, strict=True)
         ]
 
 
 def ranges_of(slices: Collection[WeekKey]) -> list[Range]:
-    """Cover exactly ``slices`` by few ranges, oldest first."""
+    """Cover exactly ``slices`` by few ranges, oldest first, none longer than OTC_WEEKS_PER_RUN.
+
+    Raises:
+        ValueError: that setting is no number of weeks.
+
+    """
     by_week, by_tier = _week_by_week(slices), _tier_by_tier(slices)
     fewer = by_week if len(by_week) <= len(by_tier) else by_tier
-    return sorted(fewer, key=lambda r: (r.first.week_ending, r.first.tier))
+    weeks = weeks_setting("OTC_WEEKS_PER_RUN")
+    blocks = [block for each in fewer for block in each.blocks(weeks)]
+    return sorted(blocks, key=lambda r: (r.first.week_ending, r.first.tier))
 
 
 def _week_by_week(slices: Collection[WeekKey]) -> list[Range]:

@@ -11,7 +11,7 @@ from otc_assets.assets.platform import Platform
 from otc_assets.assets.traces import step
 from otc_assets.checks.evaluations import evaluations, partition_keys
 from otc_assets.domain.datasets import ATS, Dataset
-from otc_assets.research.export import Inspected, inspect, later_slices
+from otc_assets.research.export import Inspected, file_of, inspect, is_written, later_slices
 
 NAME = "features_are_known_once_and_not_too_early"
 
@@ -35,10 +35,8 @@ def _check() -> dg.AssetChecksDefinition:
     def check(context: dg.AssetCheckExecutionContext, platform: Platform) -> Iterator[Any]:
         ats, root = platform.warehouse(ATS), platform.features()
         requested = [slice_of(key) for key in partition_keys(context, FEATURES_KEY)]
-        found = {
-            partition_key_of(week): inspect(ats, root, week)
-            for week in (*requested, *later_slices(ats, root, requested))
-        }
+        later = [w for w in later_slices(ats, requested) if is_written(file_of(root, w))]
+        found = {partition_key_of(w): inspect(ats, root, w) for w in (*requested, *later)}
         standings: dict[str | None, dict[str, Any]] = {
             key: _standing(of_slice) for key, of_slice in found.items()
         }

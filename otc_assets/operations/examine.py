@@ -17,7 +17,14 @@ from otc_assets.domain.calendar import today, with_zone
 from otc_assets.domain.datasets import ATS, DATASETS
 from otc_assets.operations.ownership import owner_of
 from otc_assets.operations.recall import store_to_read
-from otc_assets.settings import DEFAULTS, is_address, number_setting, setting
+from otc_assets.settings import (
+    DEFAULTS,
+    FOREVER,
+    is_address,
+    number_setting,
+    setting,
+    weeks_setting,
+)
 from otc_assets.sources.files import FileSource
 from otc_assets.sources.finra_client import FinraClient, finra_address, finra_credentials
 from otc_assets.sources.places import is_local
@@ -76,7 +83,9 @@ def _setting(name: str) -> tuple[str, str]:
 
 def _numbers() -> tuple[str, str]:
     names = ("OTC_REQUESTS_PER_SECOND", "OTC_FOLLOW_WEEKS", "OTC_REREAD_WEEKS")
-    return "well", ", ".join(f"{name} {number_setting(name):g}" for name in names)
+    said = [f"{name} {number_setting(name):g}" for name in names]
+    said.append(f"OTC_WEEKS_PER_RUN {weeks_setting('OTC_WEEKS_PER_RUN') or FOREVER}")
+    return "well", ", ".join(said)
 
 
 def _instance() -> tuple[str, str]:

@@ -81,7 +81,7 @@ def export_again(
 ) -> Exported | None:
     """Export one slice again if it has a file; None if it has not, which is seen under its lock."""
     with _locked(ats, non_ats, week, run) as (writer, dealers):
-        return _export(writer, dealers, root) if _exists(file_of(root, week)) else None
+        return _export(writer, dealers, root) if is_written(file_of(root, week)) else None
 
 
 @contextmanager
@@ -112,18 +112,23 @@ def _export(writer: SliceWriter, dealers: SliceReader, root: UPath) -> Exported:
     return Exported(week, str(path), len(rows), symbols, write_file(path, rows))
 
 
-def later_slices(ats: Warehouse, root: UPath, weeks: list[WeekKey]) -> list[WeekKey]:
-    """Return the later slices whose file depends on some of ``weeks``, without these."""
+def later_slices(ats: Warehouse, weeks: list[WeekKey]) -> list[WeekKey]:
+    """Return the later slices whose file, if there is one, depends on some of ``weeks``.
+
+    Whether there is one is seen under the slice's lock (`export_again`): another process may be
+    writing it, from what it had read before ``weeks`` were committed.
+    """
     found: set[WeekKey] = set()
     with ats.read() as reader:
         for week in weeks:
             first, reach = week.week_ending + timedelta(weeks=1), timedelta(weeks=REACH_WEEKS)
             days = reader.weeks_of(SNAPSHOT, week.tier, first, week.week_ending + reach)
             found |= {WeekKey(week.tier, day) for day in days}
-    return sorted(week for week in found - set(weeks) if _exists(file_of(root, week)))
+    return sorted(found - set(weeks))
 
 
-def _exists(path: UPath) -> bool:
+def is_written(path: UPath) -> bool:
+    """Tell whether a slice has a file."""
     path.fs.invalidate_cache()  # another process may have written it
     return path.exists()
 
@@ -175,7 +180,7 @@ def inspect(ats: Warehouse, root: UPath, week: WeekKey) -> Inspected:
     if manifest is None or not days or SNAPSHOT not in manifest["row_counts"]:
         return Inspected([])
     score = manifest["quality_score"]
-    if not _exists(path):
+    if not is_written(path):
         return Inspected([f"{path} is missing: materialize features"], score=score)
     rows = read_file(path)
     return Inspected(faults_in(rows, week, min(days)), len(rows), score)

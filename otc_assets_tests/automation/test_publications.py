@@ -9,7 +9,6 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from dagster._core.scheduler.instigation import TickStatus
-from dagster._core.workspace.load_target import ModuleTarget
 
 from otc_assets.domain.datasets import ATS, NON_ATS
 from otc_assets.domain.tiers import Tier
@@ -20,6 +19,7 @@ from otc_assets_tests.conftest import FIXTURES
 from otc_assets_tests.finra import world
 from otc_assets_tests.finra.faults import Fault
 from otc_assets_tests.finra.server import PARTITIONS, FinraServer
+from otc_assets_tests.ui import CODE_SERVER
 
 OTC_0516, OTC_0523 = "finra_otc_weekly_otc_20250616.csv", "finra_otc_weekly_otc_20250623.csv"
 TIER_2_0516, TIER_2_0523 = (name.replace("_otc_2", "_tier2_2") for name in (OTC_0516, OTC_0523))
@@ -225,13 +225,7 @@ def test_a_skipped_tick_says_what_comes_next(dagster: Daemon, place: Place):
 def test_a_code_server_of_its_own_does_the_same(place: Place):
     """As `dagster dev` has it: the sensors run in another process."""
     drop(place.source, OTC_0516)
-    module = ModuleTarget(
-        module_name="otc_assets.definitions",
-        attribute="defs",
-        working_directory=None,
-        location_name="otc",
-    )
-    with daemon(target=module) as dagster:
+    with daemon(target=CODE_SERVER) as dagster:
         assert dagster.requested(dagster.tick()) == [ONLY]
         assert [run.status for run in dagster.work()] == [DONE]
         assert dagster.tick().cursor == "{}"

@@ -47,6 +47,15 @@ def _range(first: str, last: str):
     return dg.PartitionKeyRange(first, last)
 
 
+@given(st.sets(SLICE), st.integers(1, 11))
+def test_no_range_is_longer_than_a_run_may_be(wanted: set[WeekKey], weeks: int):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OTC_WEEKS_PER_RUN", str(weeks))
+        ranges = ranges_of(wanted)
+    assert all(len({week.week_ending for week in each.slices()}) <= weeks for each in ranges)
+    assert sorted(week for each in ranges for week in each.slices()) == sorted(wanted)
+
+
 @pytest.mark.parametrize(
     ("rows", "count"),
     [

@@ -1,6 +1,5 @@
 """No secret is in anything that the platform prints, logs or stores, whichever way it fails."""
 
-import asyncio
 import base64
 import contextlib
 import json
@@ -23,7 +22,6 @@ from dagster._core.test_utils import instance_for_test
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import EmptyWorkspaceTarget
 from dagster._serdes import serialize_value
-from dagster_graphql.schema import create_schema
 
 from otc_assets.assets import platform as platform_module
 from otc_assets.assets.platform import Platform
@@ -39,6 +37,7 @@ from otc_assets_tests.finra.faults import Fault
 from otc_assets_tests.finra.server import FinraServer
 from otc_assets_tests.finra.world import World
 from otc_assets_tests.sinks import http_sink
+from otc_assets_tests.ui import ask
 
 PASSWORD, CLIENT, SECRET, KEY = "pw&7f3a/db", "id+7f3a", "cs:7f3a=", "key#7f3a"
 PARTITION = "OTC|2025-05-16"
@@ -91,15 +90,10 @@ class AuthenticationServer:
 def answer_of_the_ui(instance: dg.DagsterInstance, run_id: str) -> str:
     """Return what the UI's page of a run asks by GraphQL, and is answered."""
     with WorkspaceProcessContext(instance, EmptyWorkspaceTarget()) as process:
-        context = process.create_request_context()
-        asked = create_schema().execute_async(
-            PAGE_OF_A_RUN, context_value=context, variable_values={"run": run_id}
-        )
-        answer = asyncio.run(asked)
-    assert answer.data, answer.errors
-    events = answer.data["logsForRun"]["events"]
+        answer = ask(process, PAGE_OF_A_RUN, run=run_id)
+    events = answer["logsForRun"]["events"]
     assert any(event["__typename"] == "ExecutionStepFailureEvent" for event in events)
-    return json.dumps(answer.data)
+    return json.dumps(answer)
 
 
 PAGE_OF_A_RUN = """

@@ -407,13 +407,16 @@ def test_a_week_without_content_has_no_file(desk: Desk):
     assert inspect(desk.ats, desk.root, WEEK) == Inspected([])
 
 
-def test_a_week_reaches_the_six_after_it_that_have_a_file(desk: Desk):
+def test_a_week_reaches_the_six_after_it(desk: Desk):
     everything = [published(back, {"AAA VENA": 100}) for back in range(9)]
     desk.load(*everything)
-    for back in (0, 1, 2, 3):
-        desk.export(WEEK.shifted(-back))
     first = WEEK.shifted(-8)
-    assert later_slices(desk.ats, desk.root, [first]) == [WEEK.shifted(-3), WEEK.shifted(-2)]
+    reached = [first.shifted(n) for n in range(1, 7)]
+    assert later_slices(desk.ats, [first]) == reached
+    assert later_slices(desk.ats, [first, first.shifted(2)]) == [
+        *(week for week in reached if week != first.shifted(2)),
+        *(first.shifted(n) for n in (7, 8)),
+    ]
     assert REACH_WEEKS == 6
 
 

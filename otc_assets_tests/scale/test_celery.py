@@ -1,6 +1,7 @@
 """Runs on two of Celery's workers give what one process gives, whoever is killed in the middle.
 
-`make test-celery` runs this: it takes two to three minutes.
+Twenty weeks of three tiers are asked for by the call of the UI's dialog, and become six runs.
+`make test-celery` runs this: it takes some minutes.
 """
 
 import os
@@ -13,12 +14,12 @@ import pytest
 import sqlalchemy as sa
 from dagster._core.execution.backfill import BulkActionStatus
 
-from otc_assets.automation.backfills import request_backfill
-from otc_assets.domain.datasets import ATS
+from benchmarks.weeks import week_number, write_week
 from otc_assets.domain.tiers import Tier
 from otc_assets.warehouse.store import Warehouse
 from otc_assets_tests import pipeline
-from otc_assets_tests.conftest import FIXTURES, database
+from otc_assets_tests.conftest import database
+from otc_assets_tests.ui import launch_backfill
 
 if not os.environ.get("OTC_TEST_CELERY"):
     pytest.skip("make test-celery", allow_module_level=True)
@@ -32,7 +33,10 @@ pytestmark = pytest.mark.filterwarnings(
 )
 SECONDS_WITHOUT_BROKER = 20
 """Longer than the runs at work, so that the third is launched without one."""
-SLICES = pipeline.weeks(Tier, "2025-05-02", "2025-05-16")
+SLICES = [week_number(tier, n) for tier in Tier for n in range(20)]
+WEEKS_PER_RUN, RUNS = 10, 6
+SCALE = 0.005
+"""Of a real week's rows: what is tried is the runs, not the rows."""
 
 
 class Cluster:
@@ -43,7 +47,7 @@ class Cluster:
         self.daemon = daemon
         self.workers = [Worker(name, folder / f"{name}.log") for name in ("one", "other")]
         self._store = Warehouse(store)
-        request_backfill(daemon.instance, ATS, SLICES, "three runs")
+        launch_backfill(daemon.context, SLICES)
 
     def content(self) -> str:
         return pipeline.content(self._store)
@@ -55,27 +59,41 @@ class Cluster:
 
 
 @pytest.fixture(scope="module")
-def of_one_process(tmp_path_factory: pytest.TempPathFactory) -> str:
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files of all slices."""
+    folder = tmp_path_factory.mktemp("source")
+    for week in SLICES:
+        write_week(folder, week, SCALE)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def of_one_process(source: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The fingerprint of the store that one process fills, without Dagster and on SQLite."""
     folder = tmp_path_factory.mktemp("alone")
     alone = Warehouse(f"sqlite:///{folder / 'otc.db'}")
-    pipeline.run(alone, FIXTURES, folder / "archive", SLICES)
+    pipeline.run(alone, source, folder / "archive", SLICES)
     return pipeline.content(alone)
 
 
 @pytest.fixture
 def cluster(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, postgres_url: str, postgres_server: str
+    tmp_path: Path,
+    source: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    postgres_url: str,
+    postgres_server: str,
 ) -> Iterator[Cluster]:
-    """Two workers, of whom a backfill of three runs has been asked."""
+    """Two workers, of whom a backfill of six runs has been asked."""
     with ExitStack() as stack:
         runs = sa.make_url(stack.enter_context(database(postgres_server)))
         broker = Broker(tmp_path / "broker")
         stack.callback(broker.kill)
-        (tmp_path / "source").symlink_to(FIXTURES)
         for name, value in {
             "OTC_HOME": str(tmp_path),
+            "OTC_SOURCE_URL": str(source),
             "OTC_DATABASE_URL": postgres_url,
+            "OTC_WEEKS_PER_RUN": str(WEEKS_PER_RUN),
             "DAGSTER_HOME": str(instance_folder(tmp_path / "instance")),
             "DAGSTER_POSTGRES_URL": runs.set(drivername="postgresql+psycopg2").render_as_string(
                 hide_password=False
@@ -93,7 +111,7 @@ def test_two_workers_give_the_rows_of_one_process(cluster: Cluster, of_one_proce
     cluster.daemon.until_at_work(2)
     assert cluster.daemon.until_done() is BulkActionStatus.COMPLETED_SUCCESS
     assert cluster.daemon.errors == []
-    assert len(cluster.daemon.runs(dg.DagsterRunStatus.SUCCESS)) == 3
+    assert len(cluster.daemon.runs(dg.DagsterRunStatus.SUCCESS)) == RUNS
     assert cluster.content() == of_one_process
 
 
