@@ -34,9 +34,10 @@ def materialize(
     home: Path,
     options: list[str],
     module: str = "otc_assets.definitions",
+    select: str = "*",
     database_url: str = "",
 ) -> Done:
-    """Materialize every asset of a module in a home, whose ``source`` is what it reads.
+    """Materialize assets of a module, by default all, in a home whose ``source`` is what it reads.
 
     The store is a SQLite file there, unless ``database_url`` names another.
 
@@ -50,7 +51,7 @@ def materialize(
         "PYTHONPATH": str(ROOT),
     }
     command = [str(Path(sys.executable).with_name("dagster")), "asset", "materialize"]
-    command += ["-m", module, "--select", "*", *options]
+    command += ["-m", module, "--select", select, *options]
     started = time.perf_counter()
     # In the home, since Dagster reads settings from a file `.env` where it is started.
     process = subprocess.Popen(command, cwd=home, env=environment)

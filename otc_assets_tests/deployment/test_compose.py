@@ -32,14 +32,13 @@ def test_what_is_waited_for_can_be_healthy_or_ends(name):
 
 
 def test_no_password_is_written_down_and_none_has_a_default():
-    assert set(re.findall(r"\$\{POSTGRES_PASSWORD[^}]*}", TEXT)) == {
-        "${POSTGRES_PASSWORD:?set POSTGRES_PASSWORD}"
-    }
-    for password in re.findall(r"://\w+:(.*?)@", TEXT):
-        assert password.startswith("${POSTGRES_PASSWORD:?")
+    needed = {f"${{{name}:?set {name}}}" for name in ("POSTGRES_PASSWORD", "VALKEY_PASSWORD")}
+    assert set(re.findall(r"\$\{[^}]*PASSWORD[^}]*}", TEXT)) == needed
+    for password in re.findall(r"://\w*:(.*?)@", TEXT):
+        assert password in needed
     for service in SERVICES.values():
         for key, value in service.get("environment", {}).items():
-            if "SECRET" in key or "PASSWORD" in key:
+            if any(word in key for word in ("SECRET", "PASSWORD", "AUTH")):
                 assert value.startswith("${"), key
 
 
@@ -62,10 +61,28 @@ def test_what_is_mounted_exists_or_is_a_declared_volume():
 
 def test_containers_of_the_image_cannot_write_to_their_root():
     ours = [s for s in SERVICES.values() if s["image"].startswith("otc-assets:")]
-    assert len(ours) == 5
+    assert len(ours) == 6
     for service in ours:
         assert service["read_only"] is True
         assert service["cap_drop"] == ["ALL"]
+
+
+def test_there_are_as_many_workers_as_runs_at_the_same_time():
+    instance = yaml.safe_load((REPOSITORY / "deploy/celery/dagster.yaml").read_text())
+    (mounted,) = (m for m in SERVICES["daemon"]["volumes"] if "dagster.yaml" in m)
+    assert mounted.startswith("../celery/dagster.yaml:")
+    assert (
+        SERVICES["worker"]["deploy"]["replicas"]
+        == (instance["concurrency"]["runs"]["max_concurrent_runs"])
+    )
+
+
+def test_workers_find_the_broker_and_their_settings():
+    worker = SERVICES["worker"]
+    assert worker["environment"]["DAGSTER_CELERY_BROKER_URL"].endswith("@valkey:6379/0")
+    folder = worker["environment"]["PYTHONPATH"]
+    assert any(m.split(":")[1].startswith(f"{folder}/dagster_celery") for m in worker["volumes"])
+    assert worker["command"][:4] == ["celery", "-A", "dagster_celery.app", "worker"]
 
 
 def test_prometheus_asks_the_exporter_where_it_answers():

@@ -37,10 +37,10 @@ SOONER = {"start_timeout_seconds": 120, "max_runtime_seconds": 60}
 """A run of the tests takes about twenty seconds."""
 
 
-def instance_folder(folder: Path) -> Path:
-    """Write the deployed instance for two workers, which gives a lost run up sooner."""
+def instance_folder(folder: Path, monitoring: dict[str, int] = SOONER) -> Path:
+    """Write the deployed instance for two workers, by default one that gives up a run sooner."""
     settings = yaml.safe_load((DEPLOYED / "dagster.yaml").read_text())
-    settings["run_monitoring"] |= SOONER
+    settings["run_monitoring"] |= monitoring
     settings["concurrency"]["runs"]["max_concurrent_runs"] = WORKERS
     folder.mkdir()
     (folder / "dagster.yaml").write_text(yaml.safe_dump(settings))
