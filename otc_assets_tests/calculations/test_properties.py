@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from fractions import Fraction
+from functools import lru_cache
+from typing import NamedTuple
 
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 
-from otc_assets.calculations import all_calculations
+from otc_assets.calculations import Calculation, all_calculations
 from otc_assets.domain.shares import MILLIONTHS
 from otc_assets_tests.calculations.chain import TARGET, Chain, chains, raw_frame
 
@@ -21,6 +23,25 @@ def rule(holds: Callable[[Chain], None]) -> Callable[[Chain], None]:
     """Ask for a rule of every chain that is drawn."""
     RULES.append(holds)
     return holds
+
+
+class Computed(NamedTuple):
+    """Of one calculation: its input as it was before, the input afterwards, and the rows."""
+
+    before: dict[str, pd.DataFrame]
+    inputs: dict[str, pd.DataFrame]
+    rows: pd.DataFrame
+
+
+@lru_cache(maxsize=1)
+def computed(chain: Chain) -> list[tuple[Calculation, Computed]]:
+    """Compute every calculation of a chain, once for all the rules."""
+    found = []
+    for calc in all_calculations():
+        inputs = chain.inputs(calc)
+        before = {name: frame.copy(deep=True) for name, frame in inputs.items()}
+        found.append((calc, Computed(before, inputs, calc.compute(TARGET, inputs))))
+    return found
 
 
 @settings(max_examples=20)
@@ -41,11 +62,10 @@ def test_no_rows_give_no_rows_and_the_same_columns(calc):
 
 @rule
 def the_order_of_the_input_rows_is_irrelevant(chain):
-    for calc in all_calculations():
-        inputs = chain.inputs(calc)
-        shuffled = {name: f.sample(frac=1, random_state=len(f)) for name, f in inputs.items()}
+    for calc, done in computed(chain):
+        shuffled = {n: f.sample(frac=1, random_state=len(f)) for n, f in done.before.items()}
         pd.testing.assert_frame_equal(
-            calc.compute(TARGET, inputs).reset_index(drop=True),
+            done.rows.reset_index(drop=True),
             calc.compute(TARGET, shuffled).reset_index(drop=True),
             check_exact=True,
             obj=calc.spec.label,
@@ -54,8 +74,8 @@ def the_order_of_the_input_rows_is_irrelevant(chain):
 
 @rule
 def the_rows_are_what_the_spec_declares_and_in_the_order_of_a_unique_key(chain):
-    for calc in all_calculations():
-        rows = calc.compute(TARGET, chain.inputs(calc))
+    for calc, done in computed(chain):
+        rows = done.rows
         assert sorted(rows.columns) == sorted(calc.spec.output_columns), calc.spec.label
         key = [column for column in calc.spec.key if column in rows]
         keys = list(rows[key].itertuples(index=False, name=None))
@@ -65,13 +85,10 @@ def the_rows_are_what_the_spec_declares_and_in_the_order_of_a_unique_key(chain):
 
 @rule
 def a_calculation_leaves_its_input_as_it_is(chain):
-    for calc in all_calculations():
-        inputs = chain.inputs(calc)
-        before = {name: frame.copy(deep=True) for name, frame in inputs.items()}
-        calc.compute(TARGET, inputs)
-        for name, frame in inputs.items():
+    for calc, done in computed(chain):
+        for name, frame in done.inputs.items():
             pd.testing.assert_frame_equal(
-                frame, before[name], check_exact=True, obj=f"{name} of {calc.spec.label}"
+                frame, done.before[name], check_exact=True, obj=f"{name} of {calc.spec.label}"
             )
 
 

@@ -35,10 +35,11 @@ GONE = "XGON"
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The address of a store with eight fixture weeks of Tier 1 and OTC, one of them corrected."""
+    """The address of a store with six weeks of Tier 1, one of them corrected, and one of OTC."""
     folder = tmp_path_factory.mktemp("store")
     url = f"sqlite:///{folder / 'otc.db'}"
-    slices = weeks([Tier.NMS_TIER_1, Tier.OTC], "2025-05-16", "2025-06-20")
+    slices = weeks([Tier.NMS_TIER_1], "2025-05-16", "2025-06-20")
+    slices += weeks([Tier.OTC], "2025-05-23", "2025-05-23")
     run(Warehouse(url), FIXTURES, folder / "archive", slices)
     return url
 
