@@ -18,7 +18,14 @@ QUICK = (
     "p12_metrics",
     "p13_tracing",
 )
-LONG = ("p5_a_year", "p6_memory", "p6_memory --year", "p8_orchestration", "p9_as_of")
+LONG = (
+    "p5_a_year",
+    "p6_memory",
+    "p6_memory --year",
+    "p8_orchestration",
+    "p9_as_of",
+    "p15_workers",
+)
 
 
 def main() -> str | None:

@@ -1,8 +1,9 @@
 """P15: a backfill on two Celery workers against one process, the same weeks on PostgreSQL.
 
 Both do every ATS table, check and feature file of ``--weeks`` (26) weeks of three tiers, by default
-as many rows as real ones have. The backfill is asked for by the call of the UI's dialog, and cut into blocks of `WEEKS_PER_RUN`.
-``--kill`` kills a worker in the middle, and starts no other. Both stores have to hold the same.
+as many rows as real ones have. The backfill is asked for by the call of the UI's dialog, and cut
+into blocks of `WEEKS_PER_RUN`. ``--kill`` kills a worker in the middle, and starts no other. Both
+stores have to hold the same.
 """
 
 import argparse
@@ -11,6 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import pandas as pd
 from dagster._core.execution.backfill import BulkActionStatus
 
 from benchmarks.command import materialize, partition_range
@@ -106,11 +108,14 @@ def _home(server: Server, folder: Path, name: str) -> tuple[Path, str]:
 
 
 def _content(store: str, home: Path) -> object:
-    """Return the fingerprint of a store, and how many rows each feature file has."""
+    """Return the fingerprint of every table of every slice, and of each feature file."""
     warehouse = Warehouse(store)
-    content = pipeline.content(warehouse)
+    with warehouse.read() as reader:
+        tables = {week: row["fingerprints"] for week, row in reader.manifests().items()}
     warehouse.engine.dispose()
-    return content, {path: len(rows) for path, rows in pipeline.feature_files(home).items()}
+    files = pipeline.feature_files(home)
+    hashes = {path: int(pd.util.hash_pandas_object(rows).sum()) for path, rows in files.items()}
+    return tables, hashes
 
 
 if __name__ == "__main__":

@@ -175,6 +175,7 @@ def _guards() -> dict[str, tuple[Any, Any, Any]]:
     for name, spec in {
         "exporter": MANIFESTS["Deployment otc-exporter"]["spec"]["template"]["spec"],
         "cron": CRON["jobTemplate"]["spec"]["template"]["spec"],
+        "migrate": MANIFESTS["Job otc-migrate"]["spec"]["template"]["spec"],
     }.items():
         (container,) = spec["containers"]
         guards[name] = spec["securityContext"], container["securityContext"], container["resources"]
