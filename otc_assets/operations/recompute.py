@@ -22,6 +22,7 @@ from otc_assets.operations.snapshot import SNAPSHOT, snapshot_history
 from otc_assets.sources.parse import REJECT_COLUMNS, ROW_COLUMNS, ParsedFile
 from otc_assets.warehouse.bulk import as_stored
 from otc_assets.warehouse.reader import SliceReader, table_named
+from otc_assets.warehouse.timescale import WEEKLY_SUMMARY
 
 SIDES = ("live", "rebuilt")
 NO_ROW = "no row"
@@ -162,6 +163,14 @@ def compare_derived(
     columns = [c.name for c in table.columns if c.name not in {*ours, *key}]
     found = compare_rows(table, live, rows, columns, key=key, sides=SIDES)
     return _differences(table, found)
+
+
+def compare_aggregate(reader: SliceReader, week: WeekKey, summed: pd.DataFrame) -> list[Difference]:
+    """Compare TimescaleDB's aggregate with the rows of symbol_summary, which here are "rebuilt"."""
+    symbol, *columns = (column.name for column in WEEKLY_SUMMARY.columns)
+    rows = reader.frame("symbol_summary", week, [symbol, *columns], fresh=True)
+    found = compare_rows(WEEKLY_SUMMARY, summed, rows, columns, key=[symbol], sides=SIDES)
+    return _differences(WEEKLY_SUMMARY, found)
 
 
 def _differences(table: Table, found: Comparison) -> list[Difference]:

@@ -9,6 +9,7 @@ tell a row that was changed by hand from code that computes something else. Noth
 from collections import OrderedDict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
@@ -26,6 +27,7 @@ from otc_assets.operations.findings import (
     LACKING_ROWS,
     LOST_ROWS,
     NO_BYTES,
+    OLD_AGGREGATE,
     Verified,
     cause_in_derived,
     cause_in_raw,
@@ -40,6 +42,7 @@ from otc_assets.operations.recompute import (
     NO_ROW,
     Afresh,
     Cell,
+    compare_aggregate,
     compare_derived,
     compare_revision,
     derived_tables,
@@ -56,9 +59,12 @@ from otc_assets.warehouse.fingerprint import (
 )
 from otc_assets.warehouse.reader import SliceReader, table_named
 from otc_assets.warehouse.store import Store
+from otc_assets.warehouse.timescale import WEEKLY_SUMMARY, weekly_summary
 
 SAMPLE = 20
 """Slices of a dataset that are verified by default."""
+REFRESHED_WITHIN = timedelta(hours=2)
+"""How long TimescaleDB's hourly refresh may take to show what was written."""
 
 
 def chosen(
@@ -150,6 +156,7 @@ class SliceVerification:
         tables = derived_tables(known)
         for name, rows in tables.items():
             self._derived(known, name, rows)
+        self._aggregate()
         newest = known.revisions[self.week].source_revision
         differ = {finding.table for finding in self.found.findings}
         counts = {name: len(rows) for name, rows in tables.items() if name not in differ}
@@ -238,6 +245,20 @@ class SliceVerification:
             self.found.find_difference(each, cause)
         uncompared = set(retired_versions(name)) if differences else parts.changed
         self._changed_only(name, parts.changed & uncompared)
+
+    def _aggregate(self) -> None:
+        """Verify TimescaleDB's own sums, where there are any and they had time to be refreshed."""
+        names = "venue_volume", "symbol_summary"
+        inputs, rows = (self.reader.lineage(name, self.week) for name in names)
+        summed = weekly_summary(self.reader.connection, self.reader.dataset, self.week)
+        settled = datetime.now(UTC) - REFRESHED_WITHIN
+        if summed is None or not rows:
+            return
+        if any(each["pruned_at"] or each["written_at"] > settled for each in inputs):
+            return
+        self.found.rows[WEEKLY_SUMMARY.name] = len(summed)
+        for each in compare_aggregate(self.reader, self.week, summed):
+            self.found.find_difference(each, OLD_AGGREGATE)
 
     def _live(self, name: str) -> pd.DataFrame:
         """Return what the store has of a table, without who wrote it and when."""

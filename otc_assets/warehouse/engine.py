@@ -24,6 +24,9 @@ POSTGRES_OPTIONS = {
     # A slice's rows lie together, in the order of their key. With the usual 4, which is for turning
     # disks, the planner would read them out of order and sort them, or even read a whole year.
     "random_page_cost": "1.1",
+    # A slice is one transaction, and in TimescaleDB all its rows may be compressed: with the usual
+    # limit of 100,000 rows a large slice could not be replaced. Elsewhere it means nothing.
+    "timescaledb.max_tuples_decompressed_per_dml_transaction": "0",
 }
 
 

@@ -17,6 +17,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from otc_assets.domain.datasets import ATS, DATASETS, Dataset
+from otc_assets.warehouse import timescale
 from otc_assets.warehouse.engine import create_engine, write_transaction
 from otc_assets.warehouse.schema import POSTGRES_SCHEMA, bulk_tables, metadata, rows_of, views
 
@@ -30,10 +31,10 @@ class Schema(Enum):
     NEWER = "newer"
 
 
-def alembic_config(connection: sa.Connection | None = None) -> Config:
-    """Return Alembic's configuration for the migrations in this package."""
+def alembic_config(connection: sa.Connection | None = None, folder: str = "migrations") -> Config:
+    """Return Alembic's configuration for the migrations in a folder of this package."""
     config = Config()
-    config.set_main_option("script_location", "otc_assets:warehouse/migrations")
+    config.set_main_option("script_location", f"otc_assets:warehouse/{folder}")
     config.set_main_option("path_separator", "os")
     if connection is not None:
         config.attributes["connection"] = connection
@@ -57,13 +58,21 @@ def migrate(engine: sa.Engine, dataset: Dataset = ATS, revision: str = "head") -
         if revision == "head":
             for each in dict.fromkeys((*DATASETS, dataset)):
                 metadata(each).create_all(connection)
-                for view in views(each).values():
-                    connection.execute(view)
+            if timescale.extension_schema(connection):
+                command.upgrade(alembic_config(connection, timescale.FOLDER), revision)
+            _create_views(connection, dataset)
+
+
+def _create_views(connection: sa.Connection, dataset: Dataset) -> None:
+    for each in dict.fromkeys((*DATASETS, dataset)):
+        for view in views(each).values():
+            connection.execute(view)
 
 
 def _drop_views(connection: sa.Connection) -> None:
     quoted = connection.dialect.identifier_preparer.quote
-    for name in sa.inspect(connection).get_view_names():
+    names = sa.inspect(connection).get_view_names()
+    for name in set(names) - timescale.aggregates(connection):
         connection.exec_driver_sql(f"DROP VIEW {quoted(name)}")
 
 
@@ -81,17 +90,27 @@ def _use_write_ahead_log(engine: sa.Engine) -> None:
 
 def schema_of(engine: sa.Engine, dataset: Dataset) -> Schema:
     """Return how the tables of a dataset stand against those of this version; changes nothing."""
-    head, known = _revisions(str(alembic_config().get_main_option("script_location")))
     with engine.connect() as connection:
-        found = MigrationContext.configure(connection).get_current_revision()
+        found = _standing(connection, alembic_config())
+        if found is Schema.CURRENT and timescale.extension_schema(connection):
+            config = alembic_config(folder=timescale.FOLDER)
+            beside = _standing(connection, config, version_table=timescale.VERSION_TABLE)
+            found = Schema.OLDER if beside is Schema.NONE else beside
         inspector = sa.inspect(connection)
         there = {*inspector.get_table_names(), *inspector.get_view_names()}
+    is_whole = {*metadata(dataset).tables, *views(dataset)} <= there
+    return Schema.OLDER if found is Schema.CURRENT and not is_whole else found
+
+
+def _standing(connection: sa.Connection, config: Config, **options: str) -> Schema:
+    """Return how a database stands against the migrations of one folder."""
+    head, known = _revisions(str(config.get_main_option("script_location")))
+    found = MigrationContext.configure(connection, opts=options).get_current_revision()
     if found is None:
         return Schema.NONE
     if found not in known:
         return Schema.NEWER
-    is_whole = {*metadata(dataset).tables, *views(dataset)} <= there
-    return Schema.CURRENT if found == head and is_whole else Schema.OLDER
+    return Schema.CURRENT if found == head else Schema.OLDER
 
 
 @cache
@@ -107,10 +126,27 @@ def downgrade(engine: sa.Engine, revision: str) -> None:
     """Take the migrations back to ``revision`` (``base``: all of them, with the data)."""
     with write_transaction(engine, "migrations") as connection:
         _drop_views(connection)
+        _leave_timescale(connection)
         command.downgrade(alembic_config(connection), revision)
         if revision == "base":
             for dataset in DATASETS:  # what was created from its description alone
                 metadata(dataset).drop_all(connection)
+
+
+def leave_timescale(engine: sa.Engine) -> None:
+    """Make TimescaleDB's tables plain ones again, with all rows, so that it can be dropped.
+
+    As long as the extension is there, the next `migrate` makes them hypertables again.
+    """
+    with write_transaction(engine, "migrations") as connection:
+        _drop_views(connection)
+        _leave_timescale(connection)
+        _create_views(connection, ATS)
+
+
+def _leave_timescale(connection: sa.Connection) -> None:
+    if timescale.extension_schema(connection):
+        command.downgrade(alembic_config(connection, timescale.FOLDER), "base")
 
 
 def write_migration(message: str) -> None:
@@ -128,11 +164,13 @@ def ensure_partitions(engine: sa.Engine, dataset: Dataset, year: int) -> None:
     """Create the PostgreSQL partitions of a year where they are missing.
 
     A partition is made beside its table and then attached, which, unlike creating it in place,
-    stops no reader or writer.
+    stops no reader or writer. TimescaleDB's tables have none: they make chunks by themselves.
     """
     tables = [dataset.table_name(rows_of(table).name) for table in bulk_tables()]
-    names = {f"{table}_y{year}": table for table in tables}
     with engine.connect() as connection:
+        query = "SELECT relname FROM pg_partitioned_table JOIN pg_class ON oid = partrelid"
+        partitioned = set(connection.exec_driver_sql(query).scalars())
+        names = {f"{table}_y{year}": table for table in tables if table in partitioned}
         missing = set(names) - set(sa.inspect(connection).get_table_names())
     if not missing:
         return

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 import sqlalchemy as sa
 
 from otc_assets.domain.datasets import Dataset
+from otc_assets.warehouse import timescale
 from otc_assets.warehouse.schema import rows_table, sql_table
 
 PARTITIONS = "pg_partition_tree(CAST(:t AS regclass))"
@@ -33,6 +34,8 @@ def bytes_of(connection: sa.Connection, dataset: Dataset, rows: Mapping[str, int
 
 def _size(connection: sa.Connection, table: str) -> int:
     """Return the bytes of a table and its indexes; of all its partitions in PostgreSQL."""
+    if timescale.is_hypertable(connection, table):
+        return timescale.size(connection, table)
     if connection.dialect.name == "postgresql":
         query = f"SELECT sum(pg_total_relation_size(relid)) FROM {PARTITIONS}"
     else:
@@ -54,7 +57,8 @@ def empty_partitions(engine: sa.Engine, dataset: Dataset, names: Collection[str]
     """Give back to the disk what PostgreSQL's partitions without rows take; return their bytes.
 
     They are truncated and not dropped: that frees as much, and a writer that knows the partition
-    from before still finds it, to store a correction of an old week in.
+    from before still finds it, to store a correction of an old week in. TimescaleDB's chunks are
+    dropped: it makes one again when it is needed.
 
     Args:
         engine: of the database.
@@ -65,12 +69,15 @@ def empty_partitions(engine: sa.Engine, dataset: Dataset, names: Collection[str]
         Of each partition that was emptied, how many bytes it took.
 
     """
-    freed = {}
+    freed: dict[str, int] = {}
     for name in names:
         table = rows_table(name, dataset).name
         with engine.connect() as connection:
             leaves = f"SELECT relid::regclass::text FROM {PARTITIONS} WHERE isleaf"
             partitions = connection.execute(sa.text(leaves), {"t": table}).scalars().all()
+            has_chunks = timescale.is_hypertable(connection, table)
+        if has_chunks:
+            freed |= timescale.drop_empty_chunks(engine, table)
         for partition in sorted(partitions):
             if size := _truncate_if_empty(engine, str(partition)):
                 freed[str(partition)] = size
