@@ -10,7 +10,7 @@ import pandas as pd
 
 from otc_assets.domain.calendar import today
 from otc_assets.domain.gaps import gaps
-from otc_assets.domain.tables import QUALITY_CHECKS, REVISIONS, Table
+from otc_assets.domain.tables import QUALITY_CHECKS, REVISIONS, ColumnType, Table
 from otc_assets.research.arguments import Names, Weeks, asked_of
 from otc_assets.research.knowledge import OURS, plain_store, store_of
 from otc_assets.warehouse.store import Store
@@ -88,5 +88,11 @@ def _records(table: Table, tiers: Names, weeks: Weeks, store: Store) -> pd.DataF
     with store.read() as reader:
         for week in asked_of(reader.slices(), tiers, weeks):
             rows += reader.records(table.name, week)
-    names = [column.name for column in table.columns if column.name not in OURS]
-    return pd.DataFrame(rows, columns=names)
+    columns = [column for column in table.columns if column.name not in OURS]
+    found = pd.DataFrame(rows, columns=[column.name for column in columns])
+    for column in columns:
+        if column.type is ColumnType.TIMESTAMP:
+            found[column.name] = pd.to_datetime(found[column.name], utc=True)
+        if column.type is ColumnType.DATE:
+            found[column.name] = pd.to_datetime(found[column.name]).astype("datetime64[s]")
+    return found

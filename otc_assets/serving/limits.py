@@ -25,6 +25,8 @@ MAX_HEADER_BYTES = 16 * 1024
 HEADER_SECONDS = 10
 """For a client to send a request."""
 KEEP_ALIVE_SECONDS = 5
+SHUTDOWN_SECONDS = 10
+"""For answers that are being sent when the server is told to end."""
 SEND_SECONDS = 20
 """For a client to take `SEND_BYTES`: slower ones are cut off."""
 SEND_BYTES = 256 * 1024

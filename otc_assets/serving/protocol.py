@@ -4,11 +4,16 @@ uvicorn itself waits for both for ever.
 """
 
 import asyncio
+import socket
+import struct
 from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from otc_assets.serving.limits import HEADER_SECONDS, SEND_SECONDS
+
+AT_ONCE = struct.pack("ii", 1, 0)
+"""Linger, for no second."""
 
 
 class PatientProtocol(H11Protocol):
@@ -33,7 +38,7 @@ class PatientProtocol(H11Protocol):
     def pause_writing(self) -> None:
         """Begin to wait for a client that does not take what was sent."""
         super().pause_writing()
-        self._sending = self.loop.call_later(SEND_SECONDS, self.transport.abort)
+        self._sending = self.loop.call_later(SEND_SECONDS, self._cut_off)
 
     def resume_writing(self) -> None:
         """Go on."""
@@ -46,7 +51,13 @@ class PatientProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def _wait_for_request(self) -> None:
-        self._asking = self.loop.call_later(HEADER_SECONDS, self.transport.abort)
+        self._asking = self.loop.call_later(HEADER_SECONDS, self._cut_off)
+
+    def _cut_off(self) -> None:
+        """Close, and let the system throw away what it still has to send."""
+        if (connection := self.transport.get_extra_info("socket")) is not None:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
+        self.transport.abort()
 
 
 def _ended(timer: asyncio.TimerHandle | None) -> Any:

@@ -3,6 +3,7 @@
 import ipaddress
 import os
 import tempfile
+from typing import Any
 
 import uvicorn
 
@@ -13,8 +14,10 @@ from otc_assets.serving.limits import (
     MAX_CONNECTIONS,
     MAX_HEADER_BYTES,
     MIN_TOKEN,
+    SHUTDOWN_SECONDS,
 )
 from otc_assets.serving.measures import FOLDER
+from otc_assets.serving.protocol import PatientProtocol
 from otc_assets.settings import number_setting, setting
 
 
@@ -31,23 +34,24 @@ def serve(host: str, port: int, workers: int) -> None:
     store_to_read(ATS).engine.dispose()
     with tempfile.TemporaryDirectory(prefix="otc-serve-") as folder:
         os.environ[FOLDER] = folder  # before a process counts its first request
-        uvicorn.run(
-            "otc_assets.serving.app:create_app",
-            factory=True,
-            host=host,
-            port=port,
-            workers=workers,
-            http="otc_assets.serving.protocol:PatientProtocol",
-            ws="none",
-            access_log=False,  # queries are the users' own affair
-            server_header=False,
-            # Whoever a header says that a request is for, unless a proxy is named to uvicorn.
-            proxy_headers="FORWARDED_ALLOW_IPS" in os.environ,
-            limit_concurrency=MAX_CONNECTIONS,
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=10,
-            h11_max_incomplete_event_size=MAX_HEADER_BYTES,
-        )
+        app = "otc_assets.serving.app:create_app"
+        uvicorn.run(app, factory=True, host=host, port=port, workers=workers, **options())
+
+
+def options() -> dict[str, Any]:
+    """Return how uvicorn is to treat clients."""
+    return {
+        "http": PatientProtocol,
+        "ws": "none",
+        "access_log": False,  # questions are the users' own affair
+        "server_header": False,
+        # A client that says that it speaks for others is believed only if uvicorn is told so.
+        "proxy_headers": "FORWARDED_ALLOW_IPS" in os.environ,
+        "limit_concurrency": MAX_CONNECTIONS,
+        "timeout_keep_alive": KEEP_ALIVE_SECONDS,
+        "timeout_graceful_shutdown": SHUTDOWN_SECONDS,
+        "h11_max_incomplete_event_size": MAX_HEADER_BYTES,
+    }
 
 
 def check_address(host: str) -> None:

@@ -46,6 +46,9 @@ Id = Annotated[
         examples=["ats NMS Tier 1:2025-05-16"],
     ),
 ]
+Of = Annotated[Aggregate | None, Query(description="What they happened to (default: both).")]
+Kind = Annotated[EventType | None, Query(description="What happened (default: anything).")]
+Way = Annotated[Direction, Query(description="To its causes, or to what it caused.")]
 Moment = Annotated[datetime | None, Query(description="In UTC, if it has no zone.")]
 EventId = Annotated[
     str,
@@ -60,9 +63,9 @@ EventId = Annotated[
 
 @router.get("/events", responses=responses(COLUMNS))
 def events(
-    aggregate_type: Aggregate | None = None,
+    aggregate_type: Of = None,
     aggregate_id: Id = None,
-    event_type: EventType | None = None,
+    event_type: Kind = None,
     since: Moment = None,
     until: Moment = None,
     ask: Ask = Asked,
@@ -91,7 +94,7 @@ def events(
 
 
 @router.get("/events/{event_id}/chain", responses=responses([*COLUMNS, DEPTH]))
-def chain_of(event_id: EventId, direction: Direction = Direction.UP, ask: Ask = Asked) -> Response:
+def chain_of(event_id: EventId, direction: Way = Direction.UP, ask: Ask = Asked) -> Response:
     """An event with all its causes (up), or with all that it caused (down), in order."""
     found = checked("event_id", lambda: chain(event_id, direction))
     if found.empty:

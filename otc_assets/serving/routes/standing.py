@@ -15,7 +15,6 @@ from otc_assets.research.export import file_of, read_file
 from otc_assets.research.features import COLUMNS
 from otc_assets.research.standing import lacking, quality, revisions
 from otc_assets.serving.arguments import (
-    Day,
     Symbols,
     Tiers,
     Weeks,
@@ -62,6 +61,15 @@ FEATURE_WEEKS = 13
 """Named in one request: each is a file that is read."""
 Newest = Annotated[int, Query(ge=1, le=1_000, description="How many weeks, from the newest back.")]
 
+DueDay = Annotated[
+    str | None,
+    Query(
+        description="Judge what was due by then (default: today in New York), up to a year ahead.",
+        examples=["2025-08-05"],
+        json_schema_extra={"format": "date"},
+    ),
+]
+
 
 @router.get("/coverage", responses=responses(COVERED))
 def coverage(newest: Newest = facts.WEEKS_SHOWN, ask: Ask = Asked) -> Response:
@@ -73,11 +81,8 @@ def coverage(newest: Newest = facts.WEEKS_SHOWN, ask: Ask = Asked) -> Response:
 
 
 @router.get("/gaps", responses=responses(LACKING))
-def gaps(day: Day | None = None, ask: Ask = Asked) -> Response:
-    """Weeks that FINRA has published by its calendar and that the store lacks.
-
-    ``day`` judges what was due by then (default: today in New York), up to a year ahead.
-    """
+def gaps(day: DueDay = None, ask: Ask = Asked) -> Response:
+    """Weeks that FINRA has published by its calendar and that the store lacks."""
     due = today() if day is None else day_of("day", day)
     if due > today() + timedelta(days=366):
         raise refuse(f"{due} is more than a year ahead", "day")
