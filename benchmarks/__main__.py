@@ -18,7 +18,7 @@ QUICK = (
     "p12_metrics",
     "p13_tracing",
 )
-LONG = ("p5_a_year", "p6_memory", "p6_memory --year", "p8_orchestration", "p9_as_of")
+LONG = ("p5_a_year", "p6_memory", "p6_memory --year", "p8_orchestration", "p9_as_of", "p14_serve")
 
 
 def main() -> str | None:

@@ -12,6 +12,7 @@ from datetime import date, datetime, timedelta
 from functools import cache
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
@@ -122,10 +123,11 @@ def history(
     rows = select_rows(store, SNAPSHOT, snapshot, where, [*IDENTITY, "as_of_date"])
     warn_of_unknown(store, [symbol], rows)
     measured = [c for c in rows if c not in (*IDENTITY, "as_of_date", "as_of_source")]
-    before = rows.groupby(["tier", "week_ending"])[measured].shift()
-    same = (rows[measured] == before) | (rows[measured].isna() & before.isna())
-    first = ~rows.duplicated(["tier", "week_ending"])
-    differs = ~same.fillna(False).to_numpy() & ~first.to_numpy()[:, None]
+    # A week's rows follow each other; null is None, which equals itself.
+    columns = [rows[name].to_numpy(object, na_value=None) for name in measured]  # type: ignore[call-overload]
+    values = np.array(columns).T
+    follows = rows.duplicated(["tier", "week_ending"]).to_numpy()
+    differs = (values != np.roll(values, 1, axis=0)) & follows[:, None]
     changed = [[measured[at] for at in row.nonzero()[0]] for row in differs]
     return rows.assign(changed=pd.Series(changed, rows.index, dtype=object))
 
@@ -226,8 +228,9 @@ def select_rows(
             reader.connection, table, rows, [c.name for c in columns], *where, order_by=order_by
         )
     for column in columns:
+        values = frame[column.name]
         if column.type in EXACT:
-            frame[column.name] = to_shares(frame[column.name].astype("Float64")).astype("float64")
+            frame[column.name] = to_shares(values.to_numpy("float64", na_value=float("nan")))
         if column.type is ColumnType.DATE:
-            frame[column.name] = pd.to_datetime(frame[column.name]).astype("datetime64[s]")
+            frame[column.name] = values.to_numpy().astype("datetime64[s]")
     return frame

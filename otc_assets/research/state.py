@@ -21,6 +21,7 @@ from otc_assets.warehouse.store import Store
 
 CONTENT = ("status", "reason", "row_counts", "fingerprints", "source_revision", "quality_score")
 """The columns of manifest that tell one content of a slice from another."""
+NEVER = None, None
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class SliceState:
     """How one slice stands."""
 
     content: bytes
-    """The same as long as the numbers of its tables are."""
+    """The same as long as the numbers of its tables are; no other slice's is the same."""
     written: bytes
     """The same as long as nothing of the slice was written, not even the same rows again."""
     first_known: date | None
@@ -47,23 +48,25 @@ class State:
     """The sequence of the newest event; 0 without."""
 
     @cached_property
+    def known(self) -> dict[WeekKey, date]:
+        """When the first revision of each slice with content became public."""
+        return {week: each.first_known for week, each in self.slices.items() if each.first_known}
+
+    @cached_property
     def content(self) -> bytes:
         """The same as long as the numbers of all slices are."""
         return self.content_of(self.slices)
 
     def content_of(self, weeks: Iterable[WeekKey]) -> bytes:
         """Return what is the same as long as the numbers of some slices are."""
-        return self._hash((week, self.slices[week].content) for week in weeks)
+        return self._hash(self.slices[week].content for week in weeks)
 
     def written_of(self, weeks: Iterable[WeekKey]) -> bytes:
         """Return what is the same as long as nothing of some slices was written."""
-        return self._hash((week, self.slices[week].written) for week in weeks)
+        return self._hash(self.slices[week].written for week in weeks)
 
-    def _hash(self, parts: Iterable[tuple[WeekKey, bytes]]) -> bytes:
-        found = hashlib.blake2b(self.store_id.encode(), digest_size=16)
-        for week, digest in parts:
-            found.update(str(week.number).encode() + digest)
-        return found.digest()
+    def _hash(self, parts: Iterable[bytes]) -> bytes:
+        return hashlib.blake2b(b"".join(parts), digest_size=16, key=self.store_id.encode()).digest()
 
 
 def state_of(store: Store) -> State:
@@ -93,23 +96,23 @@ def _read(reader: SliceReader, store_id: str) -> State:
     # As text: nobody looks into the JSON.
     texts = [sa.cast(manifest[name], sa.Text) for name in (*CONTENT, "updated_at")]
     slices = {}
-    for tier, week, *row in reader.connection.execute(
+    for tier, day_of_week, *row in reader.connection.execute(
         sa.select(manifest.tier, manifest.week_ending, *texts)
     ):
-        first, _ = known.get((tier, week), (None, None))
-        slices[WeekKey(Tier(tier), week)] = _slice_state(row, first)
+        week, (first, _) = WeekKey(Tier(tier), day_of_week), known.get((tier, day_of_week), NEVER)
+        slices[week] = _slice_state(week, row, first)
     newest = max((last for _, last in known.values()), default=None)
     event = reader.connection.execute(sa.select(sa.func.max(EVENT_LOG.c.sequence))).scalar()
     return State(store_id, dict(sorted(slices.items())), newest, event or 0)
 
 
-def _slice_state(row: list[str | None], first_known: date | None) -> SliceState:
+def _slice_state(week: WeekKey, row: list[str | None], first_known: date | None) -> SliceState:
     *content, written = row
     fingerprints = content[CONTENT.index("fingerprints")] or "null"
     if "null" in fingerprints:  # rows of a version that had none: any write may have changed them
         content.append(written)
-    return SliceState(_digest(content), _digest(row), first_known)
+    return SliceState(_digest(week, content), _digest(week, row), first_known)
 
 
-def _digest(values: list[str | None]) -> bytes:
-    return hashlib.blake2b(repr(values).encode(), digest_size=16).digest()
+def _digest(week: WeekKey, values: list[str | None]) -> bytes:
+    return hashlib.blake2b(repr((week.number, values)).encode(), digest_size=16).digest()

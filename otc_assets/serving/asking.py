@@ -91,11 +91,9 @@ class Ask:
         self, tiers: list[str] | None, weeks: list[date] | None, day: date | None = None
     ) -> list[WeekKey]:
         """Return the slices that are asked for and have content, of those known by a day."""
-        known = {
-            week: each.first_known for week, each in self.state.slices.items() if each.first_known
-        }
-        asked = asked_of(known, tiers, weeks)
-        return [week for week in asked if day is None or known[week] <= day]
+        known = self.state.known
+        asked = [*known] if tiers is None and weeks is None else asked_of(known, tiers, weeks)
+        return asked if day is None else [week for week in asked if known[week] <= day]
 
     def known(self, symbols: list[str] | None) -> list[str] | None:
         """Return the symbols that the store has in some week; the answer warns of the others."""

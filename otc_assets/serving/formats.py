@@ -78,4 +78,5 @@ def _values(values: "pd.Series[Any]") -> list[Any]:
         return values.tolist()  # orjson writes NaN as null
     if values.dtype == object:
         return [None if value is pd.NA or value is pd.NaT else value for value in values]
-    return values.astype(object).where(values.notna(), None).tolist()
+    plain: list[Any] = values.array.to_numpy(dtype=object, na_value=None).tolist()
+    return plain

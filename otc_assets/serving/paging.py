@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+import numpy as np
 import orjson
 import pandas as pd
 
@@ -70,9 +71,9 @@ def page_of(parts: Sequence[Part], key: Sequence[str], start: Place | None, limi
 def normal(frame: pd.DataFrame) -> pd.DataFrame:
     """Return a frame with days and moments as pandas has them, wherever they come from."""
     days = {}
-    for name, values in frame.items():
-        if not pd.api.types.is_object_dtype(values):
-            continue
+    objects = [name for name, kind in frame.dtypes.items() if kind == np.dtype(object)]
+    for name in objects:
+        values = frame[name]
         first = next((value for value in values if value is not None), None)
         if isinstance(first, datetime):
             days[str(name)] = pd.to_datetime(values, utc=True)
@@ -83,8 +84,8 @@ def normal(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _ordered(rows: pd.DataFrame, key: Sequence[str]) -> pd.DataFrame:
     """Return rows by code points, as SQLite has them: PostgreSQL's order depends on its locale."""
-    texts = [rows[name] for name in key if pd.api.types.is_string_dtype(rows[name])]
-    if all(text.is_monotonic_increasing for text in texts if text.nunique() > 1):
+    # Tiers and rules are of ASCII: every locale has these in one order.
+    if "symbol" not in key or rows["symbol"].is_monotonic_increasing:
         return rows
     return rows.sort_values(list(key), ignore_index=True)
 

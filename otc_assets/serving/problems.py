@@ -29,6 +29,8 @@ ENDED = ("interrupted", "statement timeout")
 """What the databases say of a query that they have ended."""
 
 log = logging.getLogger(__name__)
+_said: list[str] = []
+"""What was last said of the store."""
 
 
 class Problem(Exception):
@@ -95,6 +97,8 @@ def _store(_request: Request, error: Exception) -> Response:
     if any(said in str(error) for said in ENDED):
         detail = f"the query took longer than {QUERY_SECONDS} s: ask for fewer weeks or symbols"
         return response(Problem(503, detail, headers={"Retry-After": "10"}))
-    log.error("the store cannot be read: %s", error)
+    if _said != [str(error)]:  # once, and not for each request
+        log.error("the store cannot be read: %s", error)
+        _said[:] = [str(error)]
     detail = "the store cannot be read; /health says why"
     return response(Problem(503, detail, headers={"Retry-After": "10"}))
