@@ -15,11 +15,11 @@ ALL_FIXTURES := NMS Tier 1|2025-05-02...OTC|2025-07-04
 DEMO_HOME := .otc/demo
 DEMO_SETTINGS := OTC_HOME=$(CURDIR)/$(DEMO_HOME) DAGSTER_HOME=$(CURDIR) DAGSTER_POSTGRES_URL= \
 	OTC_DATABASE_URL= OTC_SOURCE= OTC_SOURCE_URL= OTC_ARCHIVE_URL= OTC_FEATURES_URL= OTC_PAGE_URL= \
-	OTC_DAGSTER_DIR= OTC_NOTIFY_URL=
+	OTC_DAGSTER_DIR= OTC_NOTIFY_URL= OTC_API_TOKEN=
 # The day on which FINRA had published all fixture weeks, and no more.
 DEMO_DAY := 2025-08-05
 
-.PHONY: demo demo-ui ui monitor test test-python test-feast test-wheel test-image test-monitoring test-celery test-timescale monitoring-picture chaos chaos-short lint check format bench bench-full docs fixtures migration clean
+.PHONY: demo demo-ui serve ui monitor test test-python test-feast test-wheel test-image test-monitoring test-celery test-timescale monitoring-picture chaos chaos-short lint check format bench bench-full docs fixtures migration clean
 
 demo: .venv/installed ## every asset over the fixture weeks, from the command line
 	@$(DEMO_SETTINGS) $(BIN)/otc migrate
@@ -33,6 +33,9 @@ demo: .venv/installed ## every asset over the fixture weeks, from the command li
 
 demo-ui: .venv/installed ## Dagster's UI of the demo, whatever the shell has set for real data
 	$(DEMO_SETTINGS) $(BIN)/dagster dev -p 3000
+
+serve: .venv/installed ## the HTTP API of the demo's store, on http://localhost:8000
+	$(DEMO_SETTINGS) $(BIN)/otc serve
 
 ui: .venv/installed ## Dagster's UI on http://localhost:3000, of the home that is set
 	@$(BIN)/otc migrate

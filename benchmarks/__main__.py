@@ -24,6 +24,7 @@ LONG = (
     "p6_memory --year",
     "p8_orchestration",
     "p9_as_of",
+    "p14_serve",
     "p15_workers",
 )
 

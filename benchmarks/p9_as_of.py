@@ -46,12 +46,12 @@ def main(figures: Figures) -> None:
     weeks = parser.parse_args().weeks
     with tempfile.TemporaryDirectory() as temporary, postgres() as server:
         folder = Path(temporary)
-        rows = _rows(folder)
+        rows = snapshot_rows(folder)
         for url in (f"sqlite:///{folder / 'filled.db'}", server.database("otc")):
             _measure(figures, url, rows, weeks)
 
 
-def _rows(folder: Path) -> pd.DataFrame:
+def snapshot_rows(folder: Path) -> pd.DataFrame:
     """Return the snapshot of a Tier 1 week, as the project computes it."""
     week = week_number(Tier.NMS_TIER_1, 0)
     write_week(folder, week)
@@ -67,7 +67,7 @@ def _measure(figures: Figures, url: str, rows: pd.DataFrame, sizes: list[int]) -
     at_first: dict[str, float] = {}
     for weeks in sizes:
         for number in range(filled, weeks):
-            _fill(warehouse, rows, number)
+            fill(warehouse, rows, number)
         filled = weeks
         if name == "postgresql":  # what autovacuum does by itself within minutes
             with warehouse.engine.connect() as connection:
@@ -111,7 +111,8 @@ def _questions(
     ]
 
 
-def _fill(warehouse: Warehouse, rows: pd.DataFrame, number: int) -> None:
+def fill(warehouse: Warehouse, rows: pd.DataFrame, number: int) -> None:
+    """Write the snapshot of a week, by its number from the first, in all tiers."""
     for tier in Tier:
         week = week_number(tier, number)
         day = expected_publication_date(week)

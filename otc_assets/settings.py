@@ -33,6 +33,8 @@ DEFAULTS = {
     "OTC_WEEKS_PER_RUN": "52",
     "OTC_RETAIN_RAW_WEEKS": "104",
     "OTC_RETAIN_VENUE_VOLUME_WEEKS": "260",
+    "OTC_API_TOKEN": "",
+    "OTC_API_REQUESTS_PER_SECOND": "100",
     "OTC_NOTIFY_URL": "",
     "OTC_UI_URL": "http://localhost:3000",
     "OTC_LOG_FORMAT": "text",

@@ -12,6 +12,7 @@ from otc_assets.cli.home import migrate
 from otc_assets.cli.metrics import metrics
 from otc_assets.cli.notify import notify
 from otc_assets.cli.retention import restore, retain
+from otc_assets.cli.serve import serve
 from otc_assets.cli.standing import list_gaps, status
 from otc_assets.cli.verify import verify
 from otc_assets.logs import warning_line
@@ -31,6 +32,7 @@ COMMANDS = (
     retain,
     restore,
     notify,
+    serve,
 )
 
 

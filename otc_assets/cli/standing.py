@@ -9,10 +9,10 @@ import pandas as pd
 from otc_assets.cli.output import json_option, print_frame
 from otc_assets.domain.calendar import today
 from otc_assets.domain.datasets import DATASETS
-from otc_assets.domain.gaps import gaps
 from otc_assets.domain.quality import Severity
 from otc_assets.operations.recall import store_to_read
 from otc_assets.operations.status import TierStatus, status_of
+from otc_assets.research.standing import lacking
 
 COLOURS = {Severity.INFO: "yellow", Severity.WARNING: "yellow", Severity.CRITICAL: "red"}
 day_option = click.option(
@@ -56,26 +56,11 @@ def list_gaps(context: click.Context, day: datetime | None, as_json: bool) -> No
     \b
     Example: otc gaps --day 2025-08-11
     """
-    rows: list[dict[str, object]] = []
-    colours: dict[int, str] = {}
-    for dataset in DATASETS:
-        with store_to_read(dataset).read() as reader:
-            loaded = reader.loaded_slices()
-        for gap in gaps(dataset, loaded, _day(day)):
-            colours[len(rows)] = COLOURS[gap.severity]
-            rows.append(
-                {
-                    "dataset": dataset.name,
-                    "tier": str(gap.week.tier),
-                    "week_ending": gap.week.week_ending,
-                    "expected": gap.expected_publication_date,
-                    "days_late": gap.days_late,
-                    "severity": str(gap.severity),
-                }
-            )
-    names = ["dataset", "tier", "week_ending", "expected", "days_late", "severity"]
-    print_frame(pd.DataFrame(rows, columns=names), as_json=as_json, colours=colours)
-    if rows:
+    found = [lacking(_day(day), dataset=dataset.name) for dataset in DATASETS]
+    rows = pd.concat(found, ignore_index=True)
+    colours = {n: COLOURS[Severity(severity)] for n, severity in enumerate(rows["severity"])}
+    print_frame(rows, as_json=as_json, colours=colours)
+    if len(rows):
         click.echo(f"{len(rows)} weeks are lacking: {FILL}", err=True)
         context.exit(1)
 

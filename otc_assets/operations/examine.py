@@ -31,7 +31,7 @@ from otc_assets.sources.places import is_local
 from otc_assets.warehouse.engine import StoreError, shown
 
 PACKAGES = ("otc_assets", "dagster", "dagster-postgres", "pandas", "sqlalchemy", "psycopg")
-SECRETS = ("FINRA_CLIENT_ID", "FINRA_CLIENT_SECRET", "OTC_NOTIFY_URL")
+SECRETS = ("FINRA_CLIENT_ID", "FINRA_CLIENT_SECRET", "OTC_NOTIFY_URL", "OTC_API_TOKEN")
 NEEDED_BYTES, WANTED_BYTES = 200 * 2**20, 2 * 2**30
 """A week of three tiers needs the first; a long range's temporary file may take the second."""
 CLOCK_MAY_DIFFER = timedelta(minutes=5)
@@ -82,7 +82,12 @@ def _setting(name: str) -> tuple[str, str]:
 
 
 def _numbers() -> tuple[str, str]:
-    names = ("OTC_REQUESTS_PER_SECOND", "OTC_FOLLOW_WEEKS", "OTC_REREAD_WEEKS")
+    names = (
+        "OTC_REQUESTS_PER_SECOND",
+        "OTC_FOLLOW_WEEKS",
+        "OTC_REREAD_WEEKS",
+        "OTC_API_REQUESTS_PER_SECOND",
+    )
     said = [f"{name} {number_setting(name):g}" for name in names]
     said.append(f"OTC_WEEKS_PER_RUN {weeks_setting('OTC_WEEKS_PER_RUN') or FOREVER}")
     return "well", ", ".join(said)

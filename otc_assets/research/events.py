@@ -22,6 +22,8 @@ def get_events(
     event_type: str | None = None,
     since: str | date | datetime | None = None,
     until: str | date | datetime | None = None,
+    after: int | None = None,
+    limit: int | None = None,
     database_url: str | None = None,
 ) -> pd.DataFrame:
     """Return events in their order, one row each, with the columns of events (docs/tables.md).
@@ -32,6 +34,8 @@ def get_events(
         event_type: one of `otc_assets.domain.events.EventType` (default: all).
         since: the first moment, in UTC if it has no time zone; of a day its beginning.
         until: the moment before which they happened.
+        after: only those with a greater sequence: what a follower has not seen yet.
+        limit: the first so many of them (default: all).
         database_url: the store (default: OTC_DATABASE_URL).
 
     Raises:
@@ -53,10 +57,13 @@ def get_events(
     if event_type is not None:
         where.append(c.event_type == event_type)
     if since is not None:
-        where.append(c.created_at >= _moment(since))
+        where.append(c.created_at >= moment_of(since))
     if until is not None:
-        where.append(c.created_at < _moment(until))
-    return _frame(sa.select(EVENT_LOG).where(*where).order_by(c.sequence), database_url)
+        where.append(c.created_at < moment_of(until))
+    if after is not None:
+        where.append(c.sequence > after)
+    query = sa.select(EVENT_LOG).where(*where).order_by(c.sequence).limit(limit)
+    return _frame(query, database_url)
 
 
 def chain(event_id: str, direction: str = UP, *, database_url: str | None = None) -> pd.DataFrame:
@@ -84,7 +91,8 @@ def chain(event_id: str, direction: str = UP, *, database_url: str | None = None
     return _frame(chain_query(wanted, up=direction == UP), database_url)
 
 
-def _moment(value: str | date | datetime) -> datetime:
+def moment_of(value: str | date | datetime) -> datetime:
+    """Return a moment in UTC: of a day its beginning; one without a zone is UTC."""
     if isinstance(value, str):
         value = datetime.fromisoformat(value)
     elif not isinstance(value, datetime):

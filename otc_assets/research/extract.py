@@ -4,9 +4,10 @@ The schema's metadata name the source and FINRA's terms, as those of the feature
 """
 
 import io
+import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import IO, Any
 
@@ -67,19 +68,33 @@ def table_batches(
     yield schema.empty_table()
     for week in slices:
         with store.read() as reader:
-            yield _batch(table, schema, week, reader.frame(name, week, fresh=True))
+            rows = reader.frame(name, week, fresh=True)
+        # After the transaction: who takes the batch may be slow.
+        yield _batch(table, schema, week, rows)
 
 
-def frame_batch(frame: pd.DataFrame) -> Batches:
-    """Yield an answer as it is."""
+def frame_batch(frame: pd.DataFrame, about: Mapping[str, str] | None = None) -> Batches:
+    """Yield an answer as it is; ``about`` is added to the metadata of its schema."""
+    frame = _without_objects(frame)
     schema = pa.Schema.from_pandas(frame, preserve_index=False)
     for at, field in enumerate(schema):
         if pa.types.is_list(field.type):  # of which nothing is known where all lists are empty
             schema = schema.set(at, field.with_type(pa.list_(pa.string())))
-        if pa.types.is_timestamp(field.type):  # as pandas has days
+        if pa.types.is_timestamp(field.type) and field.type.tz is None:  # as pandas has days
             schema = schema.set(at, field.with_type(pa.date32()))
     whole = pa.Table.from_pandas(frame, schema, preserve_index=False)
-    yield whole.replace_schema_metadata(_about(whole.schema.metadata or {}))
+    more = {name.encode(): text.encode() for name, text in (about or {}).items()}
+    yield whole.replace_schema_metadata(_about(whole.schema.metadata or {}) | more)
+
+
+def _without_objects(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame whose columns of JSON are text: Parquet wants the same fields in each row."""
+    objects = {
+        name: [json.dumps(value, default=str) for value in values]
+        for name, values in frame.items()
+        if len(values) and isinstance(values.iloc[0], dict)
+    }
+    return frame.assign(**{str(name): values for name, values in objects.items()})
 
 
 def write(file: str, kind: str, batches: Batches) -> int:
@@ -106,6 +121,39 @@ def write(file: str, kind: str, batches: Batches) -> int:
         part.unlink(missing_ok=True)
 
 
+def chunks(kind: str, batches: Batches) -> Iterator[bytes]:
+    """Yield the same bytes as `write` writes, as they come: a batch at a time is in memory."""
+    sink = _Drain()
+    if kind == "csv":
+        batches = map(_without_lists, batches)
+    first = next(batches)
+    with _writer(sink, kind, first.schema) as writer:
+        for batch in chain([first], batches):
+            if batch.num_rows:
+                writer.write_table(batch)
+            yield sink.drained()
+    yield sink.drained()
+
+
+class _Drain(io.RawIOBase):
+    """A file that gives what was written to it, once."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._parts.append(bytes(data))
+        return len(data)
+
+    def drained(self) -> bytes:
+        """Return what was written since the last time."""
+        data, self._parts = b"".join(self._parts), []
+        return data
+
+
 def _write_to(stream: IO[bytes], kind: str, batches: Batches) -> int:
     if kind == "csv":
         batches = map(_without_lists, batches)
@@ -126,7 +174,7 @@ def _without_lists(batch: pa.Table) -> pa.Table:
     return batch
 
 
-def _writer(stream: IO[bytes], kind: str, schema: pa.Schema) -> Any:
+def _writer(stream: IO[bytes] | io.RawIOBase, kind: str, schema: pa.Schema) -> Any:
     if kind == "parquet":
         return pq.ParquetWriter(stream, schema, compression="zstd")
     if kind == "csv":

@@ -24,7 +24,7 @@ from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import FIRST_WEEK_ENDING, WeekKey, oldest_first
 from otc_assets.research.knowledge import history, latest
 from otc_assets.warehouse.reader import SliceReader
-from otc_assets.warehouse.store import Warehouse
+from otc_assets.warehouse.store import Store, Warehouse
 
 WEEKS_SHOWN = 104
 """Of coverage, the newest: two years."""
@@ -125,18 +125,19 @@ def _dataset_facts(warehouse: Warehouse, today: date) -> DatasetFacts:
     )
 
 
-def coverage(warehouse: Warehouse, today: date) -> pd.DataFrame:
-    """Return one row per slice that is due or in the store, of the newest `WEEKS_SHOWN` weeks.
+def coverage(warehouse: Store, today: date, shown: int = WEEKS_SHOWN) -> pd.DataFrame:
+    """Return one row per slice that is due or in the store, of the newest weeks.
 
-    Columns tier, week_ending, state, revision (0 without content), grade and reason (empty if there
-    is none), by week and tier. Due are the weeks that `gaps` counts from: the first that is loaded.
+    As many as ``shown``. Columns tier, week_ending, state, revision (0 without content), grade and
+    reason (empty if there is none), by week and tier. Due are the weeks that `gaps` counts from:
+    the first that is loaded.
     """
     with warehouse.read() as reader:
         manifest, rejected = reader.manifests(), _too_many_rejects(reader)
     loaded = [week for week, row in manifest.items() if row["source_revision"]]
     missing = [gap.week for gap in gaps(warehouse.dataset, loaded, today)]
     slices = oldest_first({*loaded, *missing})
-    start = slices[-1].week_ending - timedelta(weeks=WEEKS_SHOWN - 1)
+    start = slices[-1].week_ending - timedelta(weeks=shown - 1)
     rows = []
     for week in (week for week in slices if week.week_ending >= start):
         row = manifest.get(week, {})

@@ -12,6 +12,7 @@ from datetime import date, datetime, timedelta
 from functools import cache
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
@@ -19,7 +20,7 @@ from otc_assets.calculations.research_snapshot import research_snapshot
 from otc_assets.domain.calendar import NEW_YORK
 from otc_assets.domain.datasets import Dataset
 from otc_assets.domain.shares import to_shares
-from otc_assets.domain.tables import EXACT, ColumnType
+from otc_assets.domain.tables import EXACT, ColumnType, Table
 from otc_assets.operations.recall import Recall
 from otc_assets.research.arguments import (
     Names,
@@ -119,13 +120,14 @@ def history(
     store = store_of(dataset, database_url)
     snapshot = store.sql_table(SNAPSHOT.name)
     where = conditions(snapshot, symbol, tiers, weeks)
-    rows = _select(store, snapshot, where, [*IDENTITY, "as_of_date"])
+    rows = select_rows(store, SNAPSHOT, snapshot, where, [*IDENTITY, "as_of_date"])
     warn_of_unknown(store, [symbol], rows)
     measured = [c for c in rows if c not in (*IDENTITY, "as_of_date", "as_of_source")]
-    before = rows.groupby(["tier", "week_ending"])[measured].shift()
-    same = (rows[measured] == before) | (rows[measured].isna() & before.isna())
-    first = ~rows.duplicated(["tier", "week_ending"])
-    differs = ~same.fillna(False).to_numpy() & ~first.to_numpy()[:, None]
+    # A week's rows follow each other; null is None, which equals itself.
+    columns = [rows[name].to_numpy(object, na_value=None) for name in measured]  # type: ignore[call-overload]
+    values = np.array(columns).T
+    follows = rows.duplicated(["tier", "week_ending"]).to_numpy()
+    differs = (values != np.roll(values, 1, axis=0)) & follows[:, None]
     changed = [[measured[at] for at in row.nonzero()[0]] for row in differs]
     return rows.assign(changed=pd.Series(changed, rows.index, dtype=object))
 
@@ -184,7 +186,7 @@ def _newest(
     )
     rows = known.subquery()
     alive = [rows.c.newest == 1, sa.not_(rows.c.is_removed)]
-    found = _select(store, rows, alive, ["tier", "week_ending", "symbol"])
+    found = select_rows(store, SNAPSHOT, rows, alive, ["tier", "week_ending", "symbol"])
     warn_of_unknown(store, named or (), found)
     return found
 
@@ -197,10 +199,15 @@ def warn_of_unknown(store: Store, symbols: Iterable[str], found: pd.DataFrame) -
     with store.read() as reader:
         there = reader.symbols()
     for symbol in sorted(lacking - set(there)):
-        alike = [name for name in there if _spelling(name) == _spelling(symbol)]
-        hint = f"; it has {', '.join(alike)}" if alike else ""
-        message = f"the store {store.address} has no symbol {symbol!r} in any week{hint}"
+        message = f"the store {store.address} has {no_symbol(symbol, there)}"
         warnings.warn(message, UnknownSymbol, stacklevel=4)
+
+
+def no_symbol(symbol: str, there: Iterable[str]) -> str:
+    """Say that a symbol is not among those that are there, and which are spelled alike."""
+    alike = sorted(name for name in there if _spelling(name) == _spelling(symbol))
+    hint = f"; it has {', '.join(alike)}" if alike else ""
+    return f"no symbol {symbol!r} in any week{hint}"
 
 
 def _spelling(symbol: str) -> str:
@@ -208,15 +215,22 @@ def _spelling(symbol: str) -> str:
     return "".join(letter for letter in symbol.casefold() if letter.isalnum())
 
 
-def _select(store: Store, rows: Any, where: list[Any], order_by: list[str]) -> pd.DataFrame:
-    columns = [column for column in SNAPSHOT.columns if column.name not in OURS]
+def select_rows(
+    store: Store, table: Table, rows: Any, where: list[Any], order_by: list[str]
+) -> pd.DataFrame:
+    """Return rows of a table as answers have them: without our run ids, in shares and dollars.
+
+    ``rows`` is where they are selected from, which may lack some of the table's columns.
+    """
+    columns = [c for c in table.columns if c.name not in OURS and c.name in rows.c]
     with store.read() as reader:
         frame = select_frame(
-            reader.connection, SNAPSHOT, rows, [c.name for c in columns], *where, order_by=order_by
+            reader.connection, table, rows, [c.name for c in columns], *where, order_by=order_by
         )
     for column in columns:
+        values = frame[column.name]
         if column.type in EXACT:
-            frame[column.name] = to_shares(frame[column.name].astype("Float64")).astype("float64")
+            frame[column.name] = to_shares(values.to_numpy("float64", na_value=float("nan")))
         if column.type is ColumnType.DATE:
-            frame[column.name] = pd.to_datetime(frame[column.name]).astype("datetime64[s]")
+            frame[column.name] = values.to_numpy().astype("datetime64[s]")
     return frame

@@ -140,7 +140,7 @@ def as_stored(connection: sa.Connection, table: Table, frame: pd.DataFrame) -> p
 def rounded(quantities: "pd.Series[Any]") -> "pd.Series[Any]":
     """Return quantities with the values that SQLite gives back (see `_millionths`)."""
     numbers = [None if pd.isna(number) else number for number in _numbers(quantities)]
-    return _millionths(numbers).set_axis(quantities.index)
+    return pd.Series(_millionths(numbers), quantities.index)
 
 
 def select_frame(
@@ -168,36 +168,44 @@ def select_frame(
     )
 
 
-def _from_sqlite(values: Sequence[Any], kind: ColumnType) -> "pd.Series[Any]":
+def _from_sqlite(values: Sequence[Any], kind: ColumnType) -> Any:
     if kind in EXACT:
         return _millionths(values)
     if parse := FROM_TEXT.get(kind):
         values = [None if value is None else parse(value) for value in values]
-    return as_series(values, kind)
+    return _as_array(values, kind)
 
 
 def as_series(values: Sequence[Any], kind: ColumnType) -> "pd.Series[Any]":
     """Return Python's values of a column, in the type that frames have."""
+    return pd.Series(_as_array(values, kind))
+
+
+def _as_array(values: Sequence[Any], kind: ColumnType) -> Any:
+    """Return the same without an index: to align those of all columns costs more than a query."""
     if kind in (ColumnType.COUNT, *EXACT):
-        return pd.Series(values, dtype="Int64" if None in values else "int64")
+        if None in values:
+            return pd.array(values, dtype="Int64")
+        return np.array(values, dtype="int64")
     if kind is ColumnType.NUMBER:
-        return pd.Series(values, dtype="float64")
+        return np.array(values, dtype="float64")
     if kind is ColumnType.FLAG:
-        return pd.Series(values, dtype="bool")
-    return pd.Series(values, dtype="str" if kind is ColumnType.TEXT else object)
+        return np.array(values, dtype="bool")
+    if kind is ColumnType.TEXT:
+        return pd.array(values, dtype="str")
+    return pd.Series(values, dtype=object)  # pandas would make something else of an array
 
 
-def _millionths(values: Sequence[Any]) -> "pd.Series[Any]":
+def _millionths(values: Sequence[Any]) -> Any:
     """Turn SQLite's numbers into millionths.
 
     Exact for whole numbers, and for six decimals below 2**33 (8.59e9) shares: from there on the
     doubles lie more than a millionth apart.
     """
     if None in values:
-        return pd.Series(
-            [None if v is None else round(v * MILLIONTHS) for v in values], dtype="Int64"
-        )
+        exact = [None if v is None else round(v * MILLIONTHS) for v in values]
+        return pd.array(exact, dtype="Int64")
     numbers = np.array(values, dtype="float64")
     whole = np.floor(numbers)
     fraction = np.rint((numbers - whole) * MILLIONTHS)
-    return pd.Series(whole.astype("int64") * MILLIONTHS + fraction.astype("int64"))
+    return whole.astype("int64") * MILLIONTHS + fraction.astype("int64")

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,10 @@ POSTGRES_OPTIONS = {
 }
 
 
+DEADLINE = "otc_deadline"
+STEPS_BETWEEN_LOOKS = 20_000
+"""Of SQLite's virtual machine: a fraction of a millisecond."""
+
 READ_ONLY = {"default_transaction_read_only": "on"}
 
 
@@ -37,10 +42,13 @@ class StoreError(RuntimeError):
     """A store that cannot be read; the message says where it was looked for, and what to do."""
 
 
-def create_engine(url: str, *, read_only: bool = False) -> sa.Engine:
+def create_engine(
+    url: str, *, read_only: bool = False, query_seconds: float | None = None
+) -> sa.Engine:
     """Return an engine for ``sqlite:///...`` or ``postgresql+psycopg://...``.
 
-    With ``read_only`` the database itself refuses to write, and no file and no folder is made.
+    With ``read_only`` the database itself refuses to write, and no file and no folder is made. A
+    query that takes longer than ``query_seconds`` is ended.
 
     Raises:
         ValueError: another database, or another driver; the message has no password in it.
@@ -49,9 +57,14 @@ def create_engine(url: str, *, read_only: bool = False) -> sa.Engine:
     """
     parsed = _parsed(url)
     if parsed.drivername in ("sqlite", "sqlite+pysqlite"):
-        return _sqlite(parsed, read_only=read_only)
+        engine = _sqlite(parsed, read_only=read_only)
+        if query_seconds:
+            _end_long_queries(engine, query_seconds)
+        return engine
     if parsed.drivername == "postgresql+psycopg":
         settings = POSTGRES_OPTIONS | (READ_ONLY if read_only else {})
+        if query_seconds:
+            settings |= {"statement_timeout": f"{round(1000 * query_seconds)}ms"}
         options = " ".join(f"-c {name}={value}" for name, value in settings.items())
         return sa.create_engine(parsed, connect_args={"options": options}, pool_pre_ping=True)
     raise ValueError(
@@ -108,6 +121,21 @@ def _sqlite(url: sa.URL, *, read_only: bool) -> sa.Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+def _end_long_queries(engine: sa.Engine, seconds: float) -> None:
+    """Do in SQLite what statement_timeout does in PostgreSQL."""
+
+    @sa.event.listens_for(engine, "connect")
+    def _watch(connection: sqlite3.Connection, record: Any) -> None:
+        def is_late() -> bool:
+            return bool(time.monotonic() > record.info.get(DEADLINE, float("inf")))
+
+        connection.set_progress_handler(is_late, STEPS_BETWEEN_LOOKS)
+
+    @sa.event.listens_for(engine, "before_cursor_execute")
+    def _begin(connection: sa.Connection, *_: object) -> None:
+        connection.info[DEADLINE] = time.monotonic() + seconds
 
 
 def _read_only(path: Path) -> sqlite3.Connection:

@@ -40,6 +40,8 @@ class Store:
         self.url = url
         self.dataset = dataset
         self.recall = recall
+        self.query_seconds: float | None = None
+        """How long one query may take, of connections opened from now on (default: for ever)."""
         self._cache = FrameCache()
 
     @property
@@ -56,7 +58,7 @@ class Store:
                 was looked for, and what to do.
 
         """
-        engine = create_engine(self.url, read_only=True)
+        engine = create_engine(self.url, read_only=True, query_seconds=self.query_seconds)
         try:
             schema = schema_of(engine, self.dataset)
         except sa.exc.DatabaseError as error:

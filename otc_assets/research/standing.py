@@ -1,0 +1,98 @@
+"""How the slices of a dataset stand, as frames: what lacks, how it was judged, what was published.
+
+What the page tells of the same is in `facts`.
+"""
+
+from datetime import date
+from typing import Any
+
+import pandas as pd
+
+from otc_assets.domain.calendar import today
+from otc_assets.domain.gaps import gaps
+from otc_assets.domain.tables import QUALITY_CHECKS, REVISIONS, ColumnType, Table
+from otc_assets.research.arguments import Names, Weeks, asked_of
+from otc_assets.research.knowledge import OURS, plain_store, store_of
+from otc_assets.warehouse.store import Store
+
+GAP_COLUMNS = ("dataset", "tier", "week_ending", "expected", "days_late", "severity")
+
+
+def lacking(
+    day: date | None = None, *, dataset: str = "ats", database_url: str | None = None
+) -> pd.DataFrame:
+    """Return each week that FINRA has published by its calendar and that the store lacks.
+
+    One row per week and tier: dataset, tier, week_ending, expected (when FINRA was to publish it),
+    days_late and severity.
+
+    Args:
+        day: judge what is due as of this day (default: today in New York).
+        dataset: ats or non_ats.
+        database_url: the store (default: OTC_DATABASE_URL).
+
+    Raises:
+        StoreError: there is no store, or it is of another version.
+        ValueError: there is no such dataset.
+
+    """
+    store = plain_store(dataset, database_url)
+    with store.read() as reader:
+        loaded = reader.loaded_slices()
+    rows = [
+        {
+            "dataset": store.dataset.name,
+            "tier": str(gap.week.tier),
+            "week_ending": gap.week.week_ending,
+            "expected": gap.expected_publication_date,
+            "days_late": gap.days_late,
+            "severity": str(gap.severity),
+        }
+        for gap in gaps(store.dataset, loaded, day or today())
+    ]
+    return pd.DataFrame(rows, columns=list(GAP_COLUMNS))
+
+
+def quality(
+    tiers: Names = None,
+    weeks: Weeks = None,
+    *,
+    dataset: str = "ats",
+    database_url: str | None = None,
+) -> pd.DataFrame:
+    """Return the newest verdict of every rule: one row per (tier, week, table, rule).
+
+    Columns are those of quality_checks (docs/tables.md) without our run ids. Arguments and errors
+    are those of `as_of`.
+    """
+    return _records(QUALITY_CHECKS, tiers, weeks, store_of(dataset, database_url))
+
+
+def revisions(
+    tiers: Names = None,
+    weeks: Weeks = None,
+    *,
+    dataset: str = "ats",
+    database_url: str | None = None,
+) -> pd.DataFrame:
+    """Return each content that FINRA has published: one row per (tier, week, source_revision).
+
+    Columns are those of revisions (docs/tables.md) without our run ids. Arguments and errors are
+    those of `as_of`.
+    """
+    return _records(REVISIONS, tiers, weeks, store_of(dataset, database_url))
+
+
+def _records(table: Table, tiers: Names, weeks: Weeks, store: Store) -> pd.DataFrame:
+    rows: list[dict[str, Any]] = []
+    with store.read() as reader:
+        for week in asked_of(reader.slices(), tiers, weeks):
+            rows += reader.records(table.name, week)
+    columns = [column for column in table.columns if column.name not in OURS]
+    found = pd.DataFrame(rows, columns=[column.name for column in columns])
+    for column in columns:
+        if column.type is ColumnType.TIMESTAMP:
+            found[column.name] = pd.to_datetime(found[column.name], utc=True)
+        if column.type is ColumnType.DATE:
+            found[column.name] = pd.to_datetime(found[column.name]).astype("datetime64[s]")
+    return found

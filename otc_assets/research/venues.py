@@ -1,0 +1,122 @@
+"""Venues: which there are, what part of a tier each has, and what each traded in a symbol.
+
+Of the newest revisions: these tables are no history of knowledge, as research_snapshot is.
+"""
+
+from typing import Any
+
+import pandas as pd
+import sqlalchemy as sa
+
+from otc_assets.domain.tables import MPID
+from otc_assets.domain.weeks import WeekKey
+from otc_assets.research.arguments import Names, Weeks, conditions, texts
+from otc_assets.research.knowledge import select_rows, store_of
+from otc_assets.warehouse.reader import SliceReader, table_named
+from otc_assets.warehouse.schema import rows_table
+
+SHARE, VOLUME = table_named("venue_share"), table_named("venue_volume")
+SLICE = ["tier", "week_ending"]
+VENUE = MPID.name
+
+
+def venue_share(
+    venues: Names = None,
+    tiers: Names = None,
+    weeks: Weeks = None,
+    *,
+    dataset: str = "ats",
+    database_url: str | None = None,
+) -> pd.DataFrame:
+    """Return each venue's part in a tier's volume: one row per (tier, week, mpid), by rank.
+
+    Columns are those of venue_share (docs/tables.md) without our run ids, in the units of `as_of`.
+
+    Args:
+        venues: one or more, by their mpid (default: all).
+        tiers: one or more (default: all).
+        weeks: one or more weeks by their Friday (default: all).
+        dataset: ats or non_ats.
+        database_url: the store (default: OTC_DATABASE_URL).
+
+    Raises:
+        StoreError, TypeError, ValueError: as `as_of` does.
+
+    """
+    store = store_of(dataset, database_url)
+    rows = store.sql_table(SHARE.name)
+    where = conditions(rows, None, tiers, weeks)
+    if venues is not None:
+        where.append(rows.c[VENUE].in_(texts("venues", venues)))
+    return select_rows(store, SHARE, rows, where, [*SLICE, "rank"])
+
+
+def venues(*, dataset: str = "ats", database_url: str | None = None) -> pd.DataFrame:
+    """Return the venues of each tier's newest week: `venue_share`, and ``venue_name``.
+
+    The name is None where the source has none, or the archive alone keeps the week's records.
+    """
+    store = store_of(dataset, database_url)
+    with store.read() as reader:
+        newest = _newest(reader)
+        names = {week.tier.value: _venue_names(reader, week) for week in newest}
+    asked: dict[str, Any] = {"dataset": dataset, "database_url": database_url}
+    parts = [venue_share(None, week.tier.value, week.week_ending, **asked) for week in newest]
+    found = pd.concat(parts, ignore_index=True) if parts else venue_share(tiers=[], **asked)
+    ids = zip(found["tier"], found[VENUE], strict=True)
+    named = [names[tier].get(venue) for tier, venue in ids]
+    return found.assign(venue_name=pd.Series(named, dtype="str"))
+
+
+def venue_volume(
+    symbols: Names,
+    tiers: Names = None,
+    weeks: Weeks = None,
+    *,
+    dataset: str = "ats",
+    database_url: str | None = None,
+) -> pd.DataFrame:
+    """Return what each venue traded in a symbol: one row per (tier, week, symbol, mpid).
+
+    Columns are those of venue_volume (docs/tables.md) without our run ids and hashes, in the units
+    of `as_of`. Weeks whose rows the archive alone keeps are left out. Arguments and errors are
+    those of `as_of`.
+    """
+    store = store_of(dataset, database_url)
+    own, lineage = rows_table(VOLUME.name, store.dataset), store.sql_table("lineage")
+    shared = ("week_ending", "tier", "as_of_date", "source_revision")
+    joined = own.join(
+        lineage,
+        sa.and_(own.c.slice == lineage.c.slice, own.c.lineage_number == lineage.c.lineage_number),
+    )
+    columns = [lineage.c[name] for name in shared]
+    columns += [c for c in own.c if c.name not in ("slice", "lineage_number", "record_hash")]
+    # Named, so that a slice's rows are found by their key, and those of other tables not looked at.
+    rows = sa.select(*columns).select_from(joined).where(lineage.c.table_name == VOLUME.name)
+    found = rows.subquery()
+    where = conditions(found, symbols, tiers, weeks)
+    return select_rows(store, VOLUME, found, where, [*SLICE, "symbol", VENUE])
+
+
+def _newest(reader: SliceReader) -> list[WeekKey]:
+    """Return the newest slice of each tier that has venues."""
+    newest: dict[str, WeekKey] = {}
+    for week, row in sorted(reader.manifests("row_counts").items()):
+        if row["row_counts"].get(SHARE.name):
+            newest[week.tier.value] = week
+    return list(newest.values())
+
+
+def _venue_names(reader: SliceReader, week: WeekKey) -> dict[str, str]:
+    manifest = reader.manifest(week)
+    lineage = reader.lineage("raw", week, source_revision=manifest and manifest["source_revision"])
+    rows = rows_table("raw", reader.dataset).c
+    query = (
+        sa.select(rows.mpid, sa.func.max(rows.venue_name))
+        .where(
+            rows.slice == week.number,
+            rows.lineage_number.in_([record["lineage_number"] for record in lineage]),
+        )
+        .group_by(rows.mpid)
+    )
+    return {mpid: name for mpid, name in reader.connection.execute(query) if name}
