@@ -178,7 +178,7 @@ def _too_many_rejects(reader: SliceReader) -> set[WeekKey]:
     return {WeekKey(Tier(tier), week) for tier, week in reader.connection.execute(broken)}
 
 
-def standing(warehouse: Warehouse, today: date) -> pd.DataFrame:
+def standing(warehouse: Store, today: date) -> pd.DataFrame:
     """Return one row per tier: how near its newest week is to what FINRA has published.
 
     Columns tier, newest_week (None if there is none), newest_due_week, lag_days (past the expected
@@ -331,11 +331,14 @@ def symbol_facts(warehouse: Warehouse, symbol: str) -> SymbolFacts:
     if rows.empty:
         raise ValueError(f"the store has no symbol {symbol!r}: write it exactly as FINRA does")
     now = latest(symbols=symbol, **where)[[*SLICE, "total_volume", "as_of_date"]]
-    return SymbolFacts(symbol, warehouse.dataset, _dated(now), _dated(_corrections(rows)))
+    return SymbolFacts(symbol, warehouse.dataset, _dated(now), corrections_of(rows))
 
 
-def _corrections(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the weeks of a symbol's history whose volume has changed, and its newest change."""
+def corrections_of(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the weeks of a symbol's history whose volume has changed, and its newest change.
+
+    One row per tier and week, as in `symbol_facts`, of rows of `history`.
+    """
     volume = rows["total_volume"].mask(rows["is_removed"].astype(bool))
     rows = rows.assign(total_volume=volume)[[*SLICE, "total_volume", "as_of_date"]]
     before = rows.groupby(SLICE)["total_volume"].shift()
@@ -346,7 +349,7 @@ def _corrections(rows: pd.DataFrame) -> pd.DataFrame:
         columns={"total_volume": "first_volume", "as_of_date": "first_known"}
     )
     changed = newest.rename(columns={"total_volume": "volume", "as_of_date": "known"})
-    return first.merge(changed, on=SLICE)
+    return _dated(first.merge(changed, on=SLICE))
 
 
 def _dated(rows: pd.DataFrame) -> pd.DataFrame:
