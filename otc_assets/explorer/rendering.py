@@ -87,11 +87,21 @@ def compressed(body: bytes) -> bytes:
     return gzip.compress(body, 5, mtime=0)
 
 
-def answer(request: Request, body: bytes, status: int = 200, etag: str = "") -> Response:
-    """Return a page as an answer."""
+def not_modified(etag: str) -> Response:
+    """Tell a browser that it has the page; it takes the head of this answer for the page's."""
+    return Response(None, 304, _headers(etag))
+
+
+def _headers(etag: str) -> dict[str, str]:
     headers = {"Content-Security-Policy": POLICY, "Vary": "Accept-Encoding, Authorization"}
     if etag:
         headers |= {"ETag": etag, "Cache-Control": "private, no-cache"}
+    return headers
+
+
+def answer(request: Request, body: bytes, status: int = 200, etag: str = "") -> Response:
+    """Return a page as an answer."""
+    headers = _headers(etag)
     if "gzip" in request.headers.get("accept-encoding", "") and len(body) > SMALL:
         body, headers = compressed(body), headers | {"Content-Encoding": "gzip"}
     return Response(body, status, headers, "text/html; charset=utf-8")

@@ -20,7 +20,7 @@ from otc_assets.explorer import symbol as symbol_view
 from otc_assets.explorer import venue as venue_view
 from otc_assets.explorer import week as week_view
 from otc_assets.explorer.asking import Ask, Asked, NotThereError, dataset_or_first, tier_or_first
-from otc_assets.explorer.rendering import address, answer, assets, render
+from otc_assets.explorer.rendering import address, answer, assets, not_modified, render
 from otc_assets.research.market import FLOOR
 from otc_assets.warehouse.engine import StoreError
 from otc_assets.warehouse.events import code_version
@@ -147,7 +147,7 @@ def _page(request: Request, asked: Asked, template: str, facts: Facts) -> Respon
     key = _key(request, asked)
     etag = f'"{key.hex()}"'
     if etag in request.headers.get("if-none-match", ""):
-        return Response(None, 304, {"ETag": etag, "Cache-Control": "private, no-cache"})
+        return not_modified(etag)
     shared = {"newest": asked.newest_day, "asked": asked}
     body = _pages.get(key) or render(f"{template}.html.jinja", asked.day, shared | facts())
     _pages.keep(key, body)

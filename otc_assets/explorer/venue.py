@@ -121,7 +121,7 @@ def _symbols(asked: Asked, dataset: Dataset, mpid: str, week: WeekKey) -> pd.Dat
         whole = totals.reindex(mine.index).where(lambda shares: shares > 0)
         both.append(mine.assign(part=100 * mine["share_volume"] / whole, whole=whole))
     now, before = both
-    found = now.join(before, how="outer", rsuffix="_before")
+    found = now.join(before.add_suffix("_before"), how="outer")
     volumes = ["share_volume", "share_volume_before"]
     found[volumes] = found[volumes].fillna(0.0)
     change = found["share_volume"] - found["share_volume_before"]

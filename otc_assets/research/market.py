@@ -107,10 +107,9 @@ def movers(
         slice_known(w, day, dataset=dataset, database_url=database_url).set_index("symbol")
         for w in (week, week.shifted(-1))
     ]
-    then = known[1][[by, "total_trades"]].rename(columns={by: "before"})
-    both = known[0][[by, "total_trades"]].rename(columns={by: "now"})
-    both = both.join(then, how="inner", rsuffix="_before").dropna()
-    both = both.rename(columns={"total_trades": "trades", "total_trades_before": "trades_before"})
+    now = known[0][[by, "total_trades"]].set_axis(["now", "trades"], axis=1)
+    then = known[1][[by, "total_trades"]].set_axis(["before", "trades_before"], axis=1)
+    both = now.join(then, how="inner").dropna()
     both = both[both[["trades", "trades_before"]].min(axis="columns") >= floor].reset_index()
     change = both["now"] - both["before"]
     pct = 100 * change / both["before"].where(both["before"] > 0)
