@@ -8,12 +8,11 @@ import pandas as pd
 from otc_assets.domain.calendar import today
 from otc_assets.domain.datasets import DATASETS
 from otc_assets.explorer.asking import Asked
-from otc_assets.research.facts import State, coverage, standing
+from otc_assets.research.facts import EVERY_WEEK, State, coverage, standing
 from otc_assets.research.maps import GRADES, LETTERS, coverage_map, quality_map
 from otc_assets.research.market import newest_week
 from otc_assets.research.standing import quality
 
-EVERY_WEEK = 10_000
 LISTED = 60
 """Slices that are not as they should be, the newest."""
 GOOD = {State.COMPLETE, State.CORRECTED, State.ARCHIVED}

@@ -75,8 +75,10 @@ def symbol_venues(
 @lru_cache(maxsize=128)
 def _known_now(store: Store, symbol: str, _written: bytes) -> VenuesKnown:
     state = state_of(store)
-    rows = venue_volume(symbol, dataset=store.dataset.name, database_url=store.url)
     known = revisions_known(store, state, None)
+    if not known:
+        return VenuesKnown(pd.DataFrame(columns=[*SLICE, VENUE, *MEASURES]), [])
+    rows = venue_volume(symbol, dataset=store.dataset.name, database_url=store.url)
     shown = rows[[*SLICE, VENUE, *MEASURES, "source_revision"]]
     return VenuesKnown(shown, _archived(store, state, known))
 
