@@ -51,7 +51,8 @@ def _lacking(asked: Asked, dataset: str, rows: pd.DataFrame) -> list[dict[Any, A
     newest = max(week for tier in {w.tier for w in known} if (week := newest_week(known, tier)))
     is_good = rows["state"].isin(GOOD) & rows["grade"].isin(["A", ""])
     shown = rows[~is_good & (rows["week_ending"] <= newest)]
-    rules = _broken_rules(dataset, shown := shown.iloc[::-1].head(LISTED))
+    shown = shown.iloc[::-1].head(LISTED)
+    rules = _broken_rules(dataset, shown)
     return [
         {**row, "rules": rules.get((row["tier"], row["week_ending"]), [])}
         for row in shown.to_dict("records")
@@ -62,6 +63,8 @@ def _broken_rules(dataset: str, rows: pd.DataFrame) -> dict[tuple[str, date], li
     """Return the rules that do not hold, by tier and week."""
     found: dict[tuple[str, date], list[str]] = {}
     verdicts = quality(weeks=set(rows["week_ending"]), dataset=dataset)
-    for row in verdicts[~verdicts["passed"].astype(bool)].to_dict("records"):
-        found.setdefault((row["tier"], row["week_ending"]), []).append(row["rule"])
+    broken = verdicts[~(verdicts["passed"] | verdicts["is_expected"]).astype(bool)]
+    for row in broken.to_dict("records"):
+        week = pd.Timestamp(row["week_ending"]).date()
+        found.setdefault((row["tier"], week), []).append(row["rule"])
     return found
