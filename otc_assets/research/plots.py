@@ -151,7 +151,7 @@ class _Weeks:
         return 100 * (self.x(week) + SLOT / 2) / self.width
 
     def ticks(self) -> list[tuple[date, str]]:
-        """Return up to nine weeks that are named, and how."""
+        """Return up to seven weeks that are named, and how: few enough for a phone."""
         weeks = [self.first + timedelta(weeks=n) for n in range(self.slots)]
         if self.slots <= 18:
             return [(w, f"{w.day} {w:%b}") for w in weeks[:: -(-self.slots // 6)]]
@@ -159,8 +159,14 @@ class _Weeks:
         years = self.slots > 160
         if years:
             starts = [week for week in starts if week.month == 1]
-        step = -(-len(starts) // 7)
-        return [(w, str(w.year) if years else f"{w:%b} {w.year}") for w in starts[::step]]
+        shown = starts[:: -(-len(starts) // 6)]
+        if years:
+            return [(week, str(week.year)) for week in shown]
+        is_new = [True, *(a.year != b.year for a, b in pairwise(shown))]
+        return [
+            (week, f"{week:%b} {week.year}" if new else f"{week:%b}")
+            for week, new in zip(shown, is_new, strict=False)
+        ]
 
 
 class _Scale:
