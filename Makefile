@@ -34,7 +34,7 @@ demo: .venv/installed ## every asset over the fixture weeks, from the command li
 demo-ui: .venv/installed ## Dagster's UI of the demo, whatever the shell has set for real data
 	$(DEMO_SETTINGS) $(BIN)/dagster dev -p 3000
 
-serve: .venv/installed ## the HTTP API of the demo's store, on http://localhost:8000
+serve: .venv/installed ## the demo's store as pages and as an HTTP API, on http://localhost:8000
 	$(DEMO_SETTINGS) $(BIN)/otc serve
 
 ui: .venv/installed ## Dagster's UI on http://localhost:3000, of the home that is set

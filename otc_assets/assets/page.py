@@ -17,8 +17,8 @@ from otc_assets.settings import setting
 
 PAGE = dg.AssetKey("research_page")
 DESCRIPTION = promises(
-    "One HTML file of what the store has and how good it is: coverage, quality, lag, movers, "
-    "spikes, a symbol with its corrections. Nothing in it is loaded from elsewhere.",
+    "One HTML file of what the store tells: the market, venues, movers, a symbol with its "
+    "corrections, coverage and quality. Nothing in it is loaded from elsewhere.",
     key=(),
     level=STATE_IDEMPOTENT,
     rerun="The file is written anew, whole: the same store gives the same bytes on the same day.",
@@ -46,15 +46,15 @@ def build_page(datasets: Sequence[Dataset]) -> dg.AssetsDefinition:
         backfill_policy=dg.BackfillPolicy.single_run(),
         owners=OWNERS,
         group_name="research",
-        kinds={"python", "matplotlib", "html"},
-        code_version="v1",
+        kinds={"python", "html"},
+        code_version="v2",
         description=DESCRIPTION,
     )
     @step
     def research_page(
         context: dg.AssetExecutionContext, platform: Platform, config: Page
     ) -> dg.MaterializeResult[None]:
-        # Here: matplotlib would cost every process that loads the definitions a quarter second.
+        # Here: templates would cost every process that loads the definitions.
         from otc_assets.research.page import write_page  # noqa: PLC0415
 
         destination = platform.page_url or setting("OTC_PAGE_URL")

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from otc_assets.calculations import output_tables
 from otc_assets.domain.calendar import expected_publication_date, newest_due_week
-from otc_assets.domain.datasets import Dataset
+from otc_assets.domain.datasets import NON_ATS, Dataset
 from otc_assets.domain.gaps import gaps, lag_days
 from otc_assets.domain.quality import SliceStatus
 from otc_assets.domain.rules import few_lines_are_rejected
@@ -23,13 +23,15 @@ from otc_assets.domain.tables import RAW
 from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import FIRST_WEEK_ENDING, WeekKey, oldest_first
 from otc_assets.research.knowledge import history, latest
+from otc_assets.research.market import league, movers, tier_volumes
+from otc_assets.research.portrait import DatasetPart, portrait
 from otc_assets.warehouse.reader import SliceReader
 from otc_assets.warehouse.store import Store, Warehouse
 
-WEEKS_SHOWN = 104
-"""Of coverage, the newest: two years."""
-TOP = 5
-"""Movers, and spikes, of each tier."""
+WEEKS_SHOWN, EVERY_WEEK = 104, 10_000
+"""Of coverage in tables, the newest two years; calendars have every week."""
+TOP = 10
+"""Movers of each tier."""
 SNAPSHOT = "research_snapshot"
 SLICE = ["tier", "week_ending"]
 FEW_REJECTS = few_lines_are_rejected.__name__
@@ -71,14 +73,28 @@ class DatasetFacts:
     coverage: pd.DataFrame
     standing: pd.DataFrame
     freshness: pd.DataFrame
-    movers: pd.DataFrame
-    spikes: pd.DataFrame
+    portrait: DatasetPart | None
+    """Of the symbol that is shown."""
 
     @property
     def counts(self) -> dict[str, int]:
         """How many of the slices shown are in each state."""
         found = self.coverage["state"].value_counts()
         return {state.value: int(found.get(state.value, 0)) for state in State}
+
+
+@dataclass(frozen=True)
+class TierFacts:
+    """The newest week of a tier: its venues, and what moved."""
+
+    tier: Tier
+    dataset: str
+    """Whose league and movers these are: ATS, if the store has any."""
+    week: WeekKey
+    league: pd.DataFrame
+    by_shares: pd.DataFrame
+    by_dollars: pd.DataFrame
+    """Of dealers alone, for whom FINRA publishes dollars."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +113,9 @@ class Facts:
 
     today: date
     datasets: tuple[DatasetFacts, ...]
+    volumes: pd.DataFrame
+    """Rows of `market.tier_volumes`."""
+    tiers: list[TierFacts]
     symbol: SymbolFacts | None
     """None while the store has no snapshot."""
 
@@ -108,20 +127,45 @@ def gather(warehouses: Sequence[Warehouse], today: date, symbol: str = "") -> Fa
         ValueError: the store has no such symbol.
 
     """
-    told = tuple(_dataset_facts(warehouse, today) for warehouse in warehouses)
     first = warehouses[0]
     chosen = symbol or largest_symbol(first)
-    return Facts(today, told, symbol_facts(first, chosen) if chosen else None)
+    shown = symbol_facts(first, chosen) if chosen else None
+    told = tuple(_dataset_facts(warehouse, today, chosen) for warehouse in warehouses)
+    return Facts(today, told, tier_volumes(database_url=first.url), _tiers(warehouses), shown)
 
 
-def _dataset_facts(warehouse: Warehouse, today: date) -> DatasetFacts:
+def _tiers(warehouses: Sequence[Warehouse]) -> list[TierFacts]:
+    found = []
+    for tier in Tier:
+        of = {each.dataset.name: _newest_computed(each, tier) for each in warehouses}
+        weeks = {name: WeekKey(tier, week) for name, week in of.items() if week}
+        if weeks:
+            found.append(_tier_facts(tier, weeks, warehouses[0].url))
+    return found
+
+
+def _tier_facts(tier: Tier, weeks: dict[str, WeekKey], url: str) -> TierFacts:
+    first = next(iter(weeks))
+    where: dict[str, Any] = {"dataset": first, "database_url": url}
+    dealers = weeks.get(NON_ATS.name)
+    dollars: dict[str, Any] = {"dataset": NON_ATS.name, "database_url": url}
+    return TierFacts(
+        tier,
+        first,
+        weeks[first],
+        league(weeks[first], **where),
+        movers(weeks[first], **where).head(TOP),
+        movers(dealers, by="total_notional", **dollars).head(TOP) if dealers else pd.DataFrame(),
+    )
+
+
+def _dataset_facts(warehouse: Warehouse, today: date, symbol: str | None) -> DatasetFacts:
     return DatasetFacts(
         warehouse.dataset,
-        coverage(warehouse, today),
+        coverage(warehouse, today, EVERY_WEEK),
         standing(warehouse, today),
         freshness(warehouse),
-        movers(warehouse),
-        spikes(warehouse),
+        portrait(warehouse, symbol) if symbol else None,
     )
 
 
@@ -178,7 +222,7 @@ def _too_many_rejects(reader: SliceReader) -> set[WeekKey]:
     return {WeekKey(Tier(tier), week) for tier, week in reader.connection.execute(broken)}
 
 
-def standing(warehouse: Warehouse, today: date) -> pd.DataFrame:
+def standing(warehouse: Store, today: date) -> pd.DataFrame:
     """Return one row per tier: how near its newest week is to what FINRA has published.
 
     Columns tier, newest_week (None if there is none), newest_due_week, lag_days (past the expected
@@ -237,57 +281,6 @@ def freshness(warehouse: Warehouse) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def movers(warehouse: Warehouse) -> pd.DataFrame:
-    """Return the `TOP` symbols of each tier whose volume has changed most in its newest week.
-
-    One row per tier and symbol: tier, week_ending, symbol, volume and volume_before (shares), and
-    change_pct, the greatest first, up or down. Of the symbols that are in both weeks, those above
-    the median count, by the larger of the two volumes: tiny ones double every week.
-    """
-    found = []
-    for tier in warehouse.dataset.publication_delay:
-        if week := _newest_computed(warehouse, tier):
-            now, before = (_known(warehouse, tier, day) for day in (week, week - timedelta(7)))
-            both = now.merge(before, on="symbol", suffixes=("", "_before"))
-            both = both[both["total_volume_before"] > 0]
-            size = both[["total_volume", "total_volume_before"]].max(axis="columns")
-            large = both[size >= size.median()]
-            pct = 100 * (large["total_volume"] / large["total_volume_before"] - 1)
-            ranked = large.assign(change_pct=pct, size=pct.abs())
-            found.append(ranked.sort_values(["size", "symbol"], ascending=[False, True]).head(TOP))
-    return _listed(
-        found, {"total_volume": "volume", "total_volume_before": "volume_before"}, "change_pct"
-    )
-
-
-def spikes(warehouse: Warehouse) -> pd.DataFrame:
-    """Return the `TOP` symbols of each tier whose newest week stands highest above its average.
-
-    One row per tier and symbol: tier, week_ending, symbol, volume and avg_6w_volume (shares), and
-    volume_vs_avg_pct, the greatest first. Of the symbols above the median of the week's volume;
-    none whose volume is not above its average.
-    """
-    found = []
-    for tier in warehouse.dataset.publication_delay:
-        if week := _newest_computed(warehouse, tier):
-            now = _known(warehouse, tier, week)
-            large = now[now["total_volume"] >= now["total_volume"].median()]
-            high = large[large["volume_vs_avg_pct"] > 0]
-            order = ["volume_vs_avg_pct", "symbol"]
-            found.append(high.sort_values(order, ascending=[False, True]).head(TOP))
-    return _listed(
-        found, {"total_volume": "volume", "avg_6w_volume": "avg_6w_volume"}, "volume_vs_avg_pct"
-    )
-
-
-def _listed(found: list[pd.DataFrame], volumes: dict[str, str], measure: str) -> pd.DataFrame:
-    columns = ["tier", "week_ending", "symbol", *volumes.values(), measure]
-    if not found:
-        return pd.DataFrame(columns=columns)
-    rows = pd.concat(found, ignore_index=True).rename(columns=volumes)
-    return rows.assign(week_ending=rows["week_ending"].dt.date)[columns]
-
-
 def _known(warehouse: Warehouse, tier: Tier, week_ending: date) -> pd.DataFrame:
     name, url = warehouse.dataset.name, warehouse.url
     return latest(tiers=tier, weeks=week_ending, dataset=name, database_url=url)
@@ -331,11 +324,14 @@ def symbol_facts(warehouse: Warehouse, symbol: str) -> SymbolFacts:
     if rows.empty:
         raise ValueError(f"the store has no symbol {symbol!r}: write it exactly as FINRA does")
     now = latest(symbols=symbol, **where)[[*SLICE, "total_volume", "as_of_date"]]
-    return SymbolFacts(symbol, warehouse.dataset, _dated(now), _dated(_corrections(rows)))
+    return SymbolFacts(symbol, warehouse.dataset, _dated(now), corrections_of(rows))
 
 
-def _corrections(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the weeks of a symbol's history whose volume has changed, and its newest change."""
+def corrections_of(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the weeks of a symbol's history whose volume has changed, and its newest change.
+
+    One row per tier and week, as in `symbol_facts`, of rows of `history`.
+    """
     volume = rows["total_volume"].mask(rows["is_removed"].astype(bool))
     rows = rows.assign(total_volume=volume)[[*SLICE, "total_volume", "as_of_date"]]
     before = rows.groupby(SLICE)["total_volume"].shift()
@@ -346,7 +342,7 @@ def _corrections(rows: pd.DataFrame) -> pd.DataFrame:
         columns={"total_volume": "first_volume", "as_of_date": "first_known"}
     )
     changed = newest.rename(columns={"total_volume": "volume", "as_of_date": "known"})
-    return first.merge(changed, on=SLICE)
+    return _dated(first.merge(changed, on=SLICE))
 
 
 def _dated(rows: pd.DataFrame) -> pd.DataFrame:

@@ -1,7 +1,7 @@
-"""The page for researchers: one HTML file with all in it, of what the store has and how good it is.
+"""The page for researchers: one HTML file with all in it, of what the store tells.
 
-No script, nothing to load: it can be mailed, printed, kept, and read on a phone. The same store
-gives the same bytes on the same day.
+No script, nothing to load: it can be mailed, printed, kept, and read on a phone. It has the look of
+the explorer, and its pictures. The same store gives the same bytes on the same day.
 """
 
 from collections.abc import Sequence
@@ -14,14 +14,12 @@ from markupsafe import Markup
 from upath import UPath
 
 from otc_assets.operations.ownership import check_page
-from otc_assets.research.charts import (
-    GRADES,
-    STATES,
-    coverage_map,
-    quality_map,
-    symbol_chart,
-)
-from otc_assets.research.facts import TOP, WEEKS_SHOWN, DatasetFacts, Facts, State, gather
+from otc_assets.research.facts import WEEKS_SHOWN, DatasetFacts, Facts, State, gather
+from otc_assets.research.look import FILTERS, NAMES, css
+from otc_assets.research.maps import GRADES, LETTERS, coverage_map, quality_map
+from otc_assets.research.market import FLOOR, overview, volume_pictures
+from otc_assets.research.portrait import measure_figures, week_rows
+from otc_assets.research.state import state_of
 from otc_assets.sources.places import make_folder, write_whole
 from otc_assets.warehouse.store import Warehouse
 
@@ -48,54 +46,60 @@ def write_page(
     check_page(store, path)
     facts = gather(warehouses, today, symbol)
     make_folder(path.parent)
-    write_whole(path, render(facts, store.store_id).encode())
+    write_whole(path, render(facts, warehouses).encode())
     return facts
 
 
-def render(facts: Facts, store_id: str) -> str:
+def render(facts: Facts, warehouses: Sequence[Warehouse]) -> str:
     """Return the page as HTML; it says of which store it is."""
-    shown = facts.symbol
+    parts = [each.portrait for each in facts.datasets if each.portrait and each.portrait.weeks]
+    states = {store.dataset.name: state_of(store) for store in warehouses}
+    known = {name: set(state.slices) for name, state in states.items()}
+    rows = week_rows(parts, states, known)
     text = _template().render(
         facts=facts,
-        store_id=store_id,
-        figures={each.dataset.name: _figures(each) for each in facts.datasets},
-        symbol_figure=shown
-        and Markup(  # made by matplotlib, which escapes what it is given
-            symbol_chart(shown, "symbol", f"Weekly shares of {shown.symbol}; the table has them")
-        ),
+        store_id=warehouses[0].store_id,
+        css=Markup(css()),  # our own file
+        overview=overview(facts.volumes, warehouses[0].url),
+        volume_figures=volume_pictures(facts.volumes),
+        parts=parts,
+        rows=rows,
+        figures=measure_figures(parts, rows),
+        floor=FLOOR,
+        datasets=[_standing(each) for each in facts.datasets],
         weeks={each.dataset.name: _week_rows(each) for each in facts.datasets},
         states=list(State),
-        state_looks=STATES,
-        grade_looks=GRADES,
+        letters=LETTERS,
+        grades=GRADES,
         weeks_shown=WEEKS_SHOWN,
-        top=TOP,
     )
     return "\n".join(line for line in text.splitlines() if line.strip()) + "\n"
 
 
-def _figures(facts: DatasetFacts) -> dict[str, Markup]:
-    name, title = facts.dataset.name, facts.dataset.title
-    more = "the table of all weeks has the same"
+def _standing(facts: DatasetFacts) -> dict[str, Any]:
+    """Return how a dataset stands, as the explorer's page of coverage has it."""
+    title, more = facts.dataset.title, "the tables say the same"
     return {
-        "coverage": Markup(
-            coverage_map(
-                facts.coverage, f"{name}-coverage", f"Coverage of {title} weeks by tier; {more}"
-            )
-        ),
-        "quality": Markup(
-            quality_map(
-                facts.coverage, f"{name}-quality", f"Grades of {title} weeks by tier; {more}"
-            )
-        ),
+        "dataset": facts.dataset,
+        "standing": facts.standing.to_dict("records"),
+        "counts": facts.counts,
+        "freshness": facts.freshness,
+        "coverage": coverage_map(facts.coverage, f"Coverage of {title} weeks; {more}"),
+        "quality": quality_map(facts.coverage, f"Grades of {title} weeks; {more}"),
     }
 
 
 def _week_rows(facts: DatasetFacts) -> list[tuple[date, dict[str, Any]]]:
-    """Return the coverage by week, the newest first, and in it by tier."""
+    """Return the coverage of the newest weeks by week, the newest first, and in it by tier.
+
+    Weeks after the newest one in the store are left out: a line above the map tells of them.
+    """
+    there = facts.coverage[facts.coverage["state"] != State.MISSING]["week_ending"]
     found: dict[date, dict[str, Any]] = {}
     for row in facts.coverage.to_dict("records"):
-        found.setdefault(row["week_ending"], {})[row["tier"]] = row
-    return sorted(found.items(), reverse=True)
+        if len(there) and row["week_ending"] <= there.max():
+            found.setdefault(row["week_ending"], {})[row["tier"]] = row
+    return sorted(found.items(), reverse=True)[:WEEKS_SHOWN]
 
 
 @cache
@@ -104,6 +108,6 @@ def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined
     )
-    environment.filters["shares"] = lambda shares: f"{shares:,.0f}"
-    environment.filters["signed"] = lambda percent: f"{percent:+,.1f}"
+    environment.filters |= FILTERS
+    environment.globals |= NAMES
     return environment.get_template(TEMPLATE)

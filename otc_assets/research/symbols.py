@@ -7,7 +7,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from otc_assets.domain.weeks import WeekKey, oldest_first
-from otc_assets.research.knowledge import store_of
+from otc_assets.research.knowledge import plain_store, store_of
 from otc_assets.research.state import State, state_of
 from otc_assets.warehouse.schema import rows_table
 from otc_assets.warehouse.store import Store
@@ -66,6 +66,23 @@ def issue_names(store: Store, state: State) -> dict[str, tuple[str | None, str]]
     return found
 
 
+def slice_names(
+    week: WeekKey, *, dataset: str = "ats", database_url: str | None = None
+) -> dict[str, str]:
+    """Return the issue name of each symbol of a slice that has one in the store."""
+    store = plain_store(dataset, database_url)
+    content = state_of(store).content_of([week])
+    return {symbol: name for symbol, name in _names(store, week, content) if name}
+
+
+def name_in(
+    week: WeekKey, symbol: str, *, dataset: str = "ats", database_url: str | None = None
+) -> str:
+    """Return a symbol's issue name in a slice, empty if the store has none."""
+    store = plain_store(dataset, database_url)
+    return _name(store, week, symbol, state_of(store).content_of([week]))
+
+
 def _newest_weeks(state: State) -> list[WeekKey]:
     """Return the newest slices with content of each tier, the oldest first."""
     loaded = [week for week, each in state.slices.items() if each.first_known]
@@ -83,6 +100,15 @@ def _symbols(store: Store, _content: bytes) -> frozenset[str]:
 @lru_cache(maxsize=48)
 def _names(store: Store, week: WeekKey, _content: bytes) -> list[tuple[str, str | None]]:
     """Return the symbols of a slice's newest revision and their names, if the store has them."""
+    return _named(store, week)
+
+
+@lru_cache(maxsize=256)
+def _name(store: Store, week: WeekKey, symbol: str, _content: bytes) -> str:
+    return dict(_named(store, week, symbol)).get(symbol) or ""
+
+
+def _named(store: Store, week: WeekKey, symbol: str | None = None) -> list[tuple[str, str | None]]:
     rows = rows_table("raw", store.dataset).c
     with store.read() as reader:
         manifest = reader.manifest(week)
@@ -96,4 +122,6 @@ def _names(store: Store, week: WeekKey, _content: bytes) -> list[tuple[str, str 
             .where(rows.slice == week.number, rows.lineage_number.in_(numbers))
             .group_by(rows.symbol)
         )
+        if symbol is not None:
+            query = query.where(rows.symbol == symbol)
         return [(symbol, name) for symbol, name in reader.connection.execute(query)]

@@ -3,6 +3,7 @@
 Of the newest revisions: these tables are no history of knowledge, as research_snapshot is.
 """
 
+from functools import lru_cache
 from typing import Any
 
 import pandas as pd
@@ -12,8 +13,10 @@ from otc_assets.domain.tables import MPID
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.research.arguments import Names, Weeks, conditions, texts
 from otc_assets.research.knowledge import select_rows, store_of
+from otc_assets.research.state import state_of
 from otc_assets.warehouse.reader import SliceReader, table_named
 from otc_assets.warehouse.schema import rows_table
+from otc_assets.warehouse.store import Store
 
 SHARE, VOLUME = table_named("venue_share"), table_named("venue_volume")
 SLICE = ["tier", "week_ending"]
@@ -105,6 +108,20 @@ def _newest(reader: SliceReader) -> list[WeekKey]:
         if row["row_counts"].get(SHARE.name):
             newest[week.tier.value] = week
     return list(newest.values())
+
+
+def venue_names(
+    week: WeekKey, *, dataset: str = "ats", database_url: str | None = None
+) -> dict[str, str]:
+    """Return the name of each venue of a slice by its mpid, where the store has one."""
+    store = store_of(dataset, database_url)
+    return _names(store, week, state_of(store).written_of([week]))
+
+
+@lru_cache(maxsize=64)
+def _names(store: Store, week: WeekKey, _written: bytes) -> dict[str, str]:
+    with store.read() as reader:
+        return _venue_names(reader, week)
 
 
 def _venue_names(reader: SliceReader, week: WeekKey) -> dict[str, str]:

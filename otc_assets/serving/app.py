@@ -5,14 +5,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from anyio.to_thread import current_default_thread_limiter
-from fastapi import FastAPI, Security
+from fastapi import Depends, FastAPI, Security
 from fastapi.security import HTTPBearer
 
+from otc_assets.domain.datasets import DATASETS
+from otc_assets.explorer.router import router as explorer
 from otc_assets.research.knowledge import UnknownSymbol
 from otc_assets.serving.guard import Guard
 from otc_assets.serving.limits import THREADS
 from otc_assets.serving.problems import add_handlers
 from otc_assets.serving.routes import events, health, knowledge, names, standing, tables
+from otc_assets.serving.stores import store_named
 from otc_assets.settings import number_setting, setting
 from otc_assets.warehouse.events import code_version
 
@@ -47,6 +50,7 @@ def create_app() -> FastAPI:
     for router in ROUTERS:
         app.include_router(router, dependencies=[Security(bearer)])
     app.include_router(health.router)
+    app.include_router(explorer, dependencies=[Depends(_bounded)])
     add_handlers(app)
     rate = number_setting("OTC_API_REQUESTS_PER_SECOND")
     app.add_middleware(Guard, token=setting("OTC_API_TOKEN"), rate=rate)
@@ -58,3 +62,9 @@ async def _lifespan(_app: FastAPI) -> AsyncIterator[None]:
     current_default_thread_limiter().total_tokens = THREADS
     warnings.filterwarnings("ignore", category=UnknownSymbol)  # the answers say it
     yield
+
+
+def _bounded() -> None:
+    """Bound the queries of the explorer, whose views open the stores by themselves."""
+    for dataset in DATASETS:
+        store_named(dataset.name)

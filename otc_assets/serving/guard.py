@@ -4,6 +4,7 @@ Of ASGI itself, since a stream passes through it piece by piece. Belongs here: w
 request. Does not belong here: what a route asks for.
 """
 
+import base64
 import hmac
 import ipaddress
 import logging
@@ -101,7 +102,9 @@ class Guard:
             # A page of another site could be made to look like this host, and read the answers.
             return Problem(403, "without a token only this machine's own names are answered")
         if scope["path"] not in OPEN and not scope["otc_authorized"]:
-            header = {"WWW-Authenticate": 'Bearer realm="otc"'}
+            is_browser = "text/html" in Headers(scope=scope).get("accept", "")
+            scheme = "Basic" if is_browser else "Bearer"  # a browser asks for a password
+            header = {"WWW-Authenticate": f'{scheme} realm="otc"'}
             return Problem(401, "send the header Authorization: Bearer <token>", headers=header)
         return None
 
@@ -109,9 +112,10 @@ class Guard:
         if not self._token:
             return True
         given = Headers(scope=scope).get("authorization", "")
-        scheme, _, token = given.partition(" ")
-        is_equal = hmac.compare_digest(token.strip().encode("latin-1"), self._token)
-        return scheme.lower() == "bearer" and is_equal
+        scheme, _, sent = given.partition(" ")
+        token = _password(sent) if scheme.lower() == "basic" else sent.strip().encode("latin-1")
+        is_equal = hmac.compare_digest(token, self._token)
+        return scheme.lower() in ("bearer", "basic") and is_equal
 
 
 class _Answer:
@@ -133,6 +137,14 @@ class _Answer:
         elif self._is_head:
             message = {**message, "body": b""}
         await self._send(message)
+
+
+def _password(credentials: str) -> bytes:
+    """Return the password that a browser sends, with whatever name; empty if there is none."""
+    try:
+        return base64.b64decode(credentials, validate=True).partition(b":")[2]
+    except ValueError:
+        return b""
 
 
 def _client(scope: Scope) -> str:

@@ -24,17 +24,17 @@ from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.operations.intake import ingest
 from otc_assets.research.facts import (
+    TOP,
     WEEKS_SHOWN,
     State,
     coverage,
     freshness,
     largest_symbol,
-    movers,
-    spikes,
     standing,
     state_of,
     symbol_facts,
 )
+from otc_assets.research.market import FLOOR, movers
 from otc_assets.research.page import write_page
 from otc_assets.sources.archive import Archive
 from otc_assets.sources.files import FileSource
@@ -54,6 +54,8 @@ STATES = {
 """By tier and week: one Tier 2 week has no file, of another no table was computed; one file of OTC
 is cut short, and another has twelve bad lines in some 270."""
 CORRECTED, CORRECTION = date(2025, 5, 23), date(2025, 7, 16)
+LAST = date(2025, 6, 6)
+"""The newest week in the store."""
 CHANGED, GONE = "FNWL", "XGON"
 """Symbols of the corrected week: one with another volume, one that was taken out."""
 
@@ -195,43 +197,26 @@ def volumes(store: Warehouse, tier: str, week: date) -> dict[str, float]:
 
 
 @pytest.mark.parametrize(("tier", "week"), [(T1, "2025-05-30"), (OTC, "2025-06-06")])
-def test_movers_are_the_largest_changes_of_the_upper_half(ats: Warehouse, tier: Tier, week: str):
+def test_movers_are_the_largest_changes_of_liquid_symbols(ats: Warehouse, tier: Tier, week: str):
     newest = date.fromisoformat(week)
     now, before = volumes(ats, tier, newest), volumes(ats, tier, newest - timedelta(weeks=1))
-    both = [symbol for symbol in now if before.get(symbol)]
-    size = {symbol: max(now[symbol], before[symbol]) for symbol in both}
-    upper = sorted(both, key=size.__getitem__)[len(both) // 2 :]
-    change = {symbol: 100 * (now[symbol] - before[symbol]) / before[symbol] for symbol in upper}
-    largest = sorted(upper, key=lambda symbol: -abs(change[symbol]))[:5]
-    found = movers(ats).query("tier == @tier.value")
-    assert found["symbol"].tolist() == largest
-    assert set(found["week_ending"]) == {newest}
-    assert found["change_pct"].tolist() == pytest.approx([change[s] for s in largest])
-    assert found["volume"].tolist() == [now[s] for s in largest]
-    assert found["volume_before"].tolist() == [before[s] for s in largest]
+    trades = dict(
+        ask(
+            ats,
+            "SELECT symbol, min(total_trades) FROM symbol_summary WHERE tier = ? "
+            "AND week_ending IN (?, ?) GROUP BY symbol HAVING count(*) = 2",
+            *(tier.value, week, str(newest - timedelta(weeks=1))),
+        )
+    )
+    change = {s: now[s] - before[s] for s, count in trades.items() if count >= FLOOR}
+    found = movers(WeekKey(tier, newest), database_url=ats.url)
+    assert found["symbol"].tolist() == sorted(change, key=lambda s: (-abs(change[s]), s))
+    assert found["change"].tolist() == [change[s] for s in found["symbol"]]
+    assert found["now"].tolist() == [now[s] for s in found["symbol"]]
 
 
 def test_a_tier_whose_week_before_is_lacking_has_no_movers(ats: Warehouse):
-    assert set(movers(ats)["tier"]) == {T1.value, OTC.value}
-
-
-@pytest.mark.parametrize(
-    ("tier", "week"), [(T1, "2025-05-30"), (T2, "2025-05-16"), (OTC, "2025-06-06")]
-)
-def test_spikes_are_the_highest_above_their_average(ats: Warehouse, tier: Tier, week: str):
-    rows = ask(
-        ats,
-        "SELECT symbol, current_volume, volume_vs_avg_pct FROM rolling_6w "
-        "WHERE tier = ? AND week_ending = ? AND current_volume > 0 AND symbol IN "
-        "(SELECT symbol FROM symbol_summary WHERE tier = ? AND week_ending = ?)",
-        *(tier.value, week) * 2,
-    )
-    every = sorted(volumes(ats, tier.value, date.fromisoformat(week)).values())
-    upper = [row for row in rows if row[1] >= every[len(every) // 2]]
-    highest = sorted((row for row in upper if row[2] > 0), key=lambda row: -row[2])[:5]
-    found = spikes(ats).query("tier == @tier.value")
-    assert found["symbol"].tolist() == [row[0] for row in highest]
-    assert found["volume_vs_avg_pct"].tolist() == pytest.approx([row[2] for row in highest])
+    assert movers(WeekKey(T2, date(2025, 5, 30)), database_url=ats.url).empty
 
 
 def test_the_chart_is_of_the_largest_symbol_unless_another_is_asked_for(ats: Warehouse):
@@ -325,9 +310,12 @@ def test_no_two_elements_have_one_id(page: Path):
 
 
 def test_every_picture_has_a_description(page: Path):
-    described = re.findall(r'<svg role="img" aria-label="([^"]+)"', page.read_text())
-    assert len(described) == page.read_text().count("<svg") == 5
-    assert described[-1].startswith(f"Weekly shares of {CHANGED};")
+    """A key beside a word has none, and shapes in a picture share the picture's."""
+    text = re.sub(r"<svg (x|class=.mark)[^>]*>", "", page.read_text())
+    pictures = re.findall("<svg ([^>]*)>", text)
+    described = [p for p in pictures if re.search('role="img" aria-label="[^"]{10,}"', p)]
+    assert [p for p in pictures if p not in described and 'aria-hidden="true"' not in p] == []
+    assert any(f"shares of {CHANGED} a week" in each for each in described)
 
 
 def test_a_name_is_no_markup(stores: list[Warehouse], tmp_path: Path):
@@ -336,8 +324,8 @@ def test_a_name_is_no_markup(stores: list[Warehouse], tmp_path: Path):
     facts = write_page(str(tmp_path / "page.html"), stores, TODAY, CHANGED)
     assert facts.symbol is not None
     object.__setattr__(facts.symbol, "symbol", "<b>&")
-    text = module.render(facts, "an-id")
-    assert "<b>" not in text
+    text = module.render(facts, stores)
+    assert "<b>&" not in text
     assert "&lt;b&gt;&amp;, week by week" in text
 
 
@@ -405,7 +393,7 @@ class Marked(HTMLParser):
         if found:
             self.marked.append(found)
         if tag == "figure":
-            self._figure = dict(attrs)["id"] or ""
+            self._figure = dict(attrs).get("id") or ""
         self._is_text = tag == "text"
 
     def handle_data(self, data: str) -> None:
@@ -439,7 +427,7 @@ def shown(page: Path, tmp_path_factory: pytest.TempPathFactory) -> Marked:
 def test_the_browser_shows_the_state_and_grade_of_each_slice(shown: Marked, ats: Warehouse):
     cells = [cell for cell in shown.with_("state", "week") if cell["data-dataset"] == "ats"]
     states = {(c["data-tier"], date.fromisoformat(c["data-week"])): c["data-state"] for c in cells}
-    assert states == expected_states()
+    assert states == {key: s for key, s in expected_states().items() if key[1] <= LAST}
     counts = {
         c["data-count-of"]: int(text)
         for c, text in zip(shown.with_("count-of"), _counted(shown), strict=True)
@@ -453,18 +441,40 @@ def _counted(shown: Marked) -> list[str]:
 
 
 @in_a_browser
-def test_the_map_has_the_letter_of_each_slice(shown: Marked, ats: Warehouse):
-    letters = Counter(t for t in shown.texts["ats-coverage-figure"] if re.fullmatch("[A-Z]", t))
-    states = Counter(expected_states().values())
+def test_the_map_has_the_letter_of_each_slice_that_is_not_complete(shown: Marked, ats: Warehouse):
+    """Slices after the newest week in the store are a line of text instead."""
+    states = Counter(s for (_, week), s in expected_states().items() if week <= LAST)
+    letters = Counter(t for t in shown.texts["ats-coverage-figure"] if len(t) == 1)
     assert letters == {
-        "C": states["complete"],
         "M": states["missing"],
         "P": states["partial"],
         "X": states["refused"],
+        "2": states["corrected"],
     }
-    grades = Counter(t for t in shown.texts["ats-quality-figure"] if re.fullmatch("[A-F-]", t))
+    grades = Counter(t for t in shown.texts["ats-quality-figure"] if len(t) == 1)
     stored = ask(ats, "SELECT quality_grade FROM manifest WHERE quality_grade IS NOT NULL")
-    assert +(grades - Counter({"-": grades["-"]})) == Counter(grade for (grade,) in stored)
+    below = Counter(grade for (grade,) in stored if grade != "A")
+    assert +(grades - Counter({"-": grades["-"]})) == below
+
+
+def test_weeks_after_the_newest_in_the_store_are_one_line(stores: list[Warehouse], tmp_path: Path):
+    """A store whose newest data are a year old is no wall of missing cells."""
+    path = tmp_path / "page.html"
+    write_page(str(path), stores, date(2026, 7, 17), CHANGED)
+    text = path.read_text()
+    due = len(coverage(stores[0], date(2026, 7, 17)).query("week_ending > @LAST"))
+    assert f"After the newest week in the store, {LAST}, {due} slices" in text
+    assert text.count(">M</text>") == coverage_before(stores)
+
+
+def coverage_before(stores: list[Warehouse]) -> int:
+    """Count the missing slices among the weeks of the store, of both datasets."""
+    count = 0
+    for store in stores:
+        rows = coverage(store, TODAY)
+        newest = rows[rows["state"] != "missing"]["week_ending"].max()
+        count += len(rows[(rows["state"] == "missing") & (rows["week_ending"] <= newest)])
+    return count
 
 
 @in_a_browser
@@ -478,28 +488,32 @@ def test_the_browser_shows_the_newest_weeks_and_their_lag(shown: Marked):
 
 
 @in_a_browser
-def test_the_browser_shows_movers_spikes_and_tables(shown: Marked, stores: list[Warehouse]):
-    told = [
-        (row.symbol, getattr(row, measure))
-        for find, measure in ((movers, "change_pct"), (spikes, "volume_vs_avg_pct"))
-        for store in stores
-        for row in find(store).itertuples()
-    ]
-    rows = shown.with_("symbol", "pct")
-    assert [(row["data-symbol"], float(row["data-pct"] or "")) for row in rows] == told
+def test_the_browser_shows_movers_and_tables(shown: Marked, stores: list[Warehouse]):
+    told = []
+    for tier, day in ((T1, date(2025, 5, 30)), (OTC, date(2025, 6, 6))):
+        rows = movers(WeekKey(tier, day), database_url=stores[0].url).head(TOP)
+        told += [(row.symbol, row.change) for row in rows.itertuples()]
+        if tier is T1:
+            week = WeekKey(tier, date(2025, 5, 23))
+            where = {"dataset": "non_ats", "database_url": stores[0].url}
+            dollars = movers(week, by="total_notional", **where).head(TOP)
+            told += [(row.symbol, row.change) for row in dollars.itertuples()]
+    rows = shown.with_("symbol", "change")
+    found = [(row["data-symbol"], float(row["data-change"] or "")) for row in rows]
+    assert found == told
     tables = [row["data-table"] for row in shown.with_("versions")]
     assert tables == 2 * ["raw", *(table.name for table in output_tables())]
 
 
 @in_a_browser
-def test_the_chart_marks_the_correction(shown: Marked, ats: Warehouse):
+def test_the_chart_marks_the_correction(shown: Marked, ats: Warehouse, page: Path):
     (row,) = shown.with_("first", "now")
     revisions = published(ats, CHANGED)
     assert float(row["data-first"] or "") == revisions[1]
     assert float(row["data-now"] or "") == revisions[2]
-    texts = shown.texts["symbol-figure"]
-    assert "2025-06-09: 2.85 M" in texts
-    assert "2025-07-16: now 2.82 M" in texts
+    first, now = revisions[1], revisions[2]
+    told = f"published on 2025-06-09 as {first:,} shares, since 2025-07-16 {now:,}"
+    assert told in page.read_text()
 
 
 @in_a_browser
