@@ -9,6 +9,7 @@ from otc_assets.cli.ask import as_of_day, export, symbol_history
 from otc_assets.cli.doctor import doctor
 from otc_assets.cli.explain import explain
 from otc_assets.cli.home import migrate
+from otc_assets.cli.mcp import mcp
 from otc_assets.cli.metrics import metrics
 from otc_assets.cli.notify import notify
 from otc_assets.cli.retention import restore, retain
@@ -33,6 +34,7 @@ COMMANDS = (
     restore,
     notify,
     serve,
+    mcp,
 )
 
 

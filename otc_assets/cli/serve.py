@@ -14,7 +14,7 @@ import click
     help="Processes that answer; one for each core is a good number.",
 )
 def serve(host: str, port: int, workers: int) -> None:
-    """Answer over HTTP what was known: REST under /v1, /health and /metrics.
+    """Answer over HTTP what was known: REST under /v1, /mcp, /health, /metrics.
 
     Reads the store of the home that is set, and cannot write to it. On an address that others can
     reach it listens only if OTC_API_TOKEN is set, and then asks for it. Needs the extra
@@ -25,6 +25,7 @@ def serve(host: str, port: int, workers: int) -> None:
     """
     try:
         import fastapi  # noqa: F401, PLC0415
+        import mcp  # noqa: F401, PLC0415
         import uvicorn  # noqa: F401, PLC0415
     except ImportError:
         raise ValueError("install the extra first: pip install 'otc_assets[serve]'") from None

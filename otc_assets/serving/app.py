@@ -7,12 +7,14 @@ from contextlib import asynccontextmanager
 from anyio.to_thread import current_default_thread_limiter
 from fastapi import Depends, FastAPI, Security
 from fastapi.security import HTTPBearer
+from starlette.routing import Route
 
 from otc_assets.domain.datasets import DATASETS
 from otc_assets.explorer.router import router as explorer
 from otc_assets.research.knowledge import UnknownSymbol
 from otc_assets.serving.guard import Guard
 from otc_assets.serving.limits import THREADS
+from otc_assets.serving.mcp.endpoint import PATH, Endpoint
 from otc_assets.serving.problems import add_handlers
 from otc_assets.serving.routes import events, health, knowledge, names, standing, tables
 from otc_assets.serving.stores import store_named
@@ -51,6 +53,8 @@ def create_app() -> FastAPI:
         app.include_router(router, dependencies=[Security(bearer)])
     app.include_router(health.router)
     app.include_router(explorer, dependencies=[Depends(_bounded)])
+    app.state.mcp = Endpoint()
+    app.router.routes.append(Route(PATH, app.state.mcp))
     add_handlers(app)
     rate = number_setting("OTC_API_REQUESTS_PER_SECOND")
     app.add_middleware(Guard, token=setting("OTC_API_TOKEN"), rate=rate)
@@ -58,10 +62,11 @@ def create_app() -> FastAPI:
 
 
 @asynccontextmanager
-async def _lifespan(_app: FastAPI) -> AsyncIterator[None]:
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     current_default_thread_limiter().total_tokens = THREADS
     warnings.filterwarnings("ignore", category=UnknownSymbol)  # the answers say it
-    yield
+    async with app.state.mcp.running():
+        yield
 
 
 def _bounded() -> None:

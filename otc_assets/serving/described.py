@@ -85,12 +85,7 @@ def twice(columns: Iterable[Column]) -> list[Column]:
 
 def responses(columns: Sequence[Column], lists: Sequence[str] = ()) -> dict[int | str, Any]:
     """Return the answers of a route for OpenAPI, given its columns and which are lists of texts."""
-    row = {
-        "type": "object",
-        "required": [each.name for each in columns],
-        "additionalProperties": False,
-        "properties": {each.name: _property(each, each.name in lists) for each in columns},
-    }
+    row = row_schema(columns, lists)
     example = {
         "meta": {"dataset": "ats", "as_of": "2025-07-15", "rows": 1, "next": None, "warnings": []}
         | TERMS,
@@ -108,6 +103,16 @@ def responses(columns: Sequence[Column], lists: Sequence[str] = ()) -> dict[int 
         304: {"description": "The client has this answer (If-None-Match)."},
     }
     return found | errors()
+
+
+def row_schema(columns: Sequence[Column], lists: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the JSON schema of a row, given its columns and which are lists of texts."""
+    return {
+        "type": "object",
+        "required": [each.name for each in columns],
+        "additionalProperties": False,
+        "properties": {each.name: _property(each, each.name in lists) for each in columns},
+    }
 
 
 def errors() -> dict[int | str, Any]:

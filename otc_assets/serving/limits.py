@@ -36,3 +36,10 @@ MAX_CLIENTS = 10_000
 """Whose rate a process remembers."""
 MIN_TOKEN = 16
 """Characters."""
+
+MAX_ANSWER_BYTES = 20_000
+"""Of JSON that a tool of MCP answers with: some 7,000 tokens."""
+TOOL_ROWS, MAX_TOOL_ROWS = 20, 200
+"""Of an answer of a tool; fewer if they do not fit."""
+MAX_MESSAGE_BYTES = 64 * 1024
+"""Of a message to `/mcp`."""
