@@ -10,6 +10,9 @@ def mcp() -> None:
     The client starts this command itself; docs/mcp.md shows how to add it. Reads the store of the
     home that is set, and cannot write to it. `otc serve` has the same tools at /mcp. Needs the
     extra `otc_assets[serve]`.
+
+    \b
+    Example: OTC_HOME=/data/otc otc mcp
     """
     try:
         import fastapi  # noqa: F401, PLC0415
