@@ -7,7 +7,7 @@ answers questions about 2019.
 """
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta
 from functools import cache
 from typing import Any
@@ -31,7 +31,7 @@ from otc_assets.research.arguments import (
     texts,
 )
 from otc_assets.settings import setting
-from otc_assets.warehouse.bulk import select_frame
+from otc_assets.warehouse.bulk import select_columns
 from otc_assets.warehouse.engine import StoreError
 from otc_assets.warehouse.store import Store
 
@@ -120,16 +120,32 @@ def history(
     store = store_of(dataset, database_url)
     snapshot = store.sql_table(SNAPSHOT.name)
     where = conditions(snapshot, symbol, tiers, weeks)
-    rows = select_rows(store, SNAPSHOT, snapshot, where, [*IDENTITY, "as_of_date"])
+    found = select_arrays(store, SNAPSHOT, snapshot, where, [*IDENTITY, "as_of_date"])
+    rows = pd.DataFrame(found | {"changed": _changed(found)})
     warn_of_unknown(store, [symbol], rows)
-    measured = [c for c in rows if c not in (*IDENTITY, "as_of_date", "as_of_source")]
-    # A week's rows follow each other; null is None, which equals itself.
-    columns = [rows[name].to_numpy(object, na_value=None) for name in measured]  # type: ignore[call-overload]
-    values = np.array(columns).T
-    follows = rows.duplicated(["tier", "week_ending"]).to_numpy()
-    differs = (values != np.roll(values, 1, axis=0)) & follows[:, None]
+    return rows
+
+
+def _changed(found: Mapping[str, Any]) -> "pd.Series[Any]":
+    """Return for each row of a symbol the measures that differ from the row before, of its week."""
+    measured = [c for c in found if c not in (*IDENTITY, "as_of_date", "as_of_source")]
+    values = np.array([_objects(found[name]) for name in measured]).T
+    differs = values != np.roll(values, 1, axis=0)
+    slices = np.array([_objects(found[name]) for name in ("tier", "week_ending")]).T
+    differs[(slices != np.roll(slices, 1, axis=0)).any(axis=1)] = False  # a week's first row
+    differs[:1] = False
     changed = [[measured[at] for at in row.nonzero()[0]] for row in differs]
-    return rows.assign(changed=pd.Series(changed, rows.index, dtype=object))
+    return pd.Series(changed, dtype=object)
+
+
+def _objects(values: Any) -> Any:
+    """Return an array as Python's objects; null is None, which equals itself."""
+    if not isinstance(values, np.ndarray):
+        return values.to_numpy(object, na_value=None)
+    plain = values.astype(object)
+    if values.dtype.kind == "f":
+        plain[np.isnan(values)] = None
+    return plain
 
 
 def known_from(day: date) -> datetime:
@@ -222,15 +238,25 @@ def select_rows(
 
     ``rows`` is where they are selected from, which may lack some of the table's columns.
     """
+    return pd.DataFrame(select_arrays(store, table, rows, where, order_by))
+
+
+def select_arrays(
+    store: Store, table: Table, rows: Any, where: list[Any], order_by: list[str]
+) -> dict[str, Any]:
+    """Return the same as an array for each column."""
     columns = [c for c in table.columns if c.name not in OURS and c.name in rows.c]
     with store.read() as reader:
-        frame = select_frame(
+        found = select_columns(
             reader.connection, table, rows, [c.name for c in columns], *where, order_by=order_by
         )
     for column in columns:
-        values = frame[column.name]
+        values = found[column.name]
         if column.type in EXACT:
-            frame[column.name] = to_shares(values.to_numpy("float64", na_value=float("nan")))
+            is_whole = isinstance(values, np.ndarray)
+            nan = float("nan")
+            floats = values if is_whole else values.to_numpy("float64", na_value=nan)
+            found[column.name] = to_shares(floats)
         if column.type is ColumnType.DATE:
-            frame[column.name] = values.to_numpy().astype("datetime64[s]")
-    return frame
+            found[column.name] = values.to_numpy().astype("datetime64[s]")
+    return found

@@ -152,6 +152,20 @@ def select_frame(
     order_by: Sequence[str] = (),
 ) -> pd.DataFrame:
     """Read columns of a table into a frame, with the types that `insert_frame` takes."""
+    return pd.DataFrame(
+        select_columns(connection, table, sql_table, columns, *where, order_by=order_by)
+    )
+
+
+def select_columns(
+    connection: sa.Connection,
+    table: Table,
+    sql_table: sa.Table,
+    columns: Sequence[str],
+    *where: sa.ColumnElement[bool],
+    order_by: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Read the same as an array for each column: of few rows, a frame costs more than they do."""
     query = sa.select(*(sql_table.c[name] for name in columns)).where(*where)
     query = query.order_by(*(sql_table.c[name] for name in order_by))
     kinds = {name: table.column(name).type for name in columns}
@@ -160,12 +174,10 @@ def select_frame(
     # The driver's own tuples: SQLAlchemy's rows cost as much again.
     rows = connection.execute(query).cursor.fetchall()
     # Column by column: zip(*rows) makes an iterator for each row, and so work for the collector.
-    return pd.DataFrame(
-        {
-            name: _from_sqlite([row[at] for row in rows], kind)
-            for at, (name, kind) in enumerate(kinds.items())
-        }
-    )
+    return {
+        name: _from_sqlite([row[at] for row in rows], kind)
+        for at, (name, kind) in enumerate(kinds.items())
+    }
 
 
 def _from_sqlite(values: Sequence[Any], kind: ColumnType) -> Any:

@@ -36,19 +36,17 @@ FROM_TEXT: dict[ColumnType, Callable[[str], Any]] = {
 
 def select_packed(
     connection: sa.Connection, query: sa.Select[Any], kinds: Mapping[str, ColumnType]
-) -> pd.DataFrame:
-    """Return the rows of a query, in its order, given the type of each of its columns."""
+) -> dict[str, Any]:
+    """Return the columns of a query as arrays, in the order of its rows, given their types."""
     quote = connection.dialect.identifier_preparer.quote
     columns: list[Any] = [
         sa.literal_column(_packed(quote(name), kind)) for name, kind in kinds.items()
     ]
     answer = connection.execute(sa.select(*columns).select_from(query.subquery())).one()
-    return pd.DataFrame(
-        {
-            name: _unpacked(values, kind)
-            for (name, kind), values in zip(kinds.items(), answer, strict=True)
-        }
-    )
+    return {
+        name: _unpacked(values, kind)
+        for (name, kind), values in zip(kinds.items(), answer, strict=True)
+    }
 
 
 def _packed(name: str, kind: ColumnType) -> str:

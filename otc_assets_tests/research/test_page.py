@@ -34,6 +34,7 @@ from otc_assets.research.facts import (
     state_of,
     symbol_facts,
 )
+from otc_assets.research.knowledge import UnknownSymbol
 from otc_assets.research.market import FLOOR, movers
 from otc_assets.research.page import write_page
 from otc_assets.sources.archive import Archive
@@ -260,7 +261,10 @@ def test_a_symbol_that_a_correction_took_out_is_gone_from_its_week(ats: Warehous
 
 
 def test_an_unknown_symbol_is_named(stores: list[Warehouse], tmp_path: Path):
-    with pytest.raises(ValueError, match="no symbol 'fnwl': write it exactly as FINRA does"):
+    with (
+        pytest.warns(UnknownSymbol, match="it has FNWL"),
+        pytest.raises(ValueError, match="no symbol 'fnwl': write it exactly as FINRA does"),
+    ):
         write_page(str(tmp_path / "page.html"), stores, TODAY, "fnwl")
     assert list(tmp_path.iterdir()) == []
 
