@@ -250,7 +250,7 @@ def sqlite_warehouse(sqlite_url: str) -> Iterator[Warehouse]:
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder with real FINRA records; they may not be part of the project."""
-    folder = Path(os.environ.get("OTC_REAL_DATA", REPOSITORY / "../shared/real"))
+    folder = Path(os.environ.get("OTC_REAL_DATA") or REPOSITORY / "../shared/real")
     if not folder.is_dir():
         pytest.skip("no real FINRA records here (OTC_REAL_DATA)")
     return folder
