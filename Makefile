@@ -29,7 +29,7 @@ demo: .venv/installed ## every asset over the fixture weeks, from the command li
 		--partition-range '$(ALL_FIXTURES)' > $(DEMO_HOME)/demo.log 2>&1 \
 		|| { tail -40 $(DEMO_HOME)/demo.log; exit 1; }
 	@$(DEMO_SETTINGS) $(BIN)/otc status --day $(DEMO_DAY) || true
-	@echo "Next: 'make demo-ui', then open http://localhost:3000 (the log of this run is $(DEMO_HOME)/demo.log)."
+	@echo "Next: 'make serve' shows the data on http://localhost:8000, 'make demo-ui' Dagster on http://localhost:3000 (log: $(DEMO_HOME)/demo.log)."
 
 demo-ui: .venv/installed ## Dagster's UI of the demo, whatever the shell has set for real data
 	$(DEMO_SETTINGS) $(BIN)/dagster dev -p 3000
