@@ -173,12 +173,11 @@ def store_of(dataset: str, database_url: str | None) -> Store:
 
     """
     store = plain_store(dataset, database_url)
-    with store.read() as reader:
-        if not reader.has_content():
-            raise StoreError(
-                f"the store {store.address} has no week of {store.dataset.title} data: materialize "
-                "one, or set OTC_HOME or OTC_DATABASE_URL to the store that is meant"
-            )
+    if not store.has_content():
+        raise StoreError(
+            f"the store {store.address} has no week of {store.dataset.title} data: materialize "
+            "one, or set OTC_HOME or OTC_DATABASE_URL to the store that is meant"
+        )
     return store
 
 

@@ -43,6 +43,7 @@ class Store:
         self.query_seconds: float | None = None
         """How long one query may take, of connections opened from now on (default: for ever)."""
         self._cache = FrameCache()
+        self._has_content = False
 
     @property
     def address(self) -> str:
@@ -81,8 +82,16 @@ class Store:
 
     def close(self) -> None:
         """Close its connections; the next use opens new ones, and looks at the schema again."""
+        self._has_content = False
         if engine := self.__dict__.pop("engine", None):
             engine.dispose()
+
+    def has_content(self) -> bool:
+        """Tell whether some slice has content; a store that has some is not asked again."""
+        if not self._has_content:
+            with self.read() as reader:
+                self._has_content = reader.has_content()
+        return self._has_content
 
     @contextmanager
     def _named(self) -> Iterator[None]:

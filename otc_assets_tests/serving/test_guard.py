@@ -46,7 +46,7 @@ def test_a_query_that_takes_too_long_is_ended_by_the_database(
             reader.connection.exec_driver_sql(endless)
 
     with serving(OTC_HOME=str(judged_home), OTC_DATABASE_URL=store_url) as api:
-        monkeypatch.setattr(knowledge, "select_frame", lambda *_, **__: read())
+        monkeypatch.setattr(knowledge, "select_columns", lambda *_, **__: read())
         answer = api.get(ASKED)
         monkeypatch.undo()
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "10")
