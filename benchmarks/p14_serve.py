@@ -5,7 +5,6 @@ until the 95th percentile misses its bar: from there on the server is saturated.
 """
 
 import os
-import re
 import statistics
 import subprocess
 import sys
@@ -32,6 +31,7 @@ from otc_assets.domain.tiers import Tier
 from otc_assets.warehouse.engine import create_engine
 from otc_assets.warehouse.schema import sql_table
 from otc_assets.warehouse.store import Warehouse
+from otc_assets_tests.serving.started import address_of
 
 WORKERS = 2
 SECONDS = 8
@@ -84,15 +84,8 @@ def _served(url: str) -> Iterator[tuple[str, psutil.Process]]:
     more = {"OTC_DATABASE_URL": url, "OTC_API_REQUESTS_PER_SECOND": "100000"}
     environment = os.environ | more | {"PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
-    assert process.stderr
     try:
-        address, started = "", 0
-        while started < WORKERS:
-            line = process.stderr.readline()
-            assert line, "the server has ended"
-            address = next(iter(re.findall(r"http://[\d.:]+", line)), address)
-            started += "startup complete" in line
-        yield address, psutil.Process(process.pid)
+        yield address_of(process, WORKERS), psutil.Process(process.pid)
     finally:
         process.terminate()
         process.communicate()

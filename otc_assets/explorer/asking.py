@@ -14,7 +14,7 @@ from otc_assets.domain.datasets import DATASETS, Dataset
 from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.research.arguments import day_known
-from otc_assets.research.knowledge import plain_store
+from otc_assets.research.knowledge import plain_store, spelling
 from otc_assets.research.market import slices_known
 from otc_assets.research.state import State, state_of
 from otc_assets.research.symbols import all_symbols
@@ -41,15 +41,15 @@ class Asked:
     """None: as known now."""
 
     @cached_property
-    def stores(self) -> dict[str, Store]:
-        """The stores of the datasets that have a week, by name."""
-        found = {each.name: plain_store(each.name, None) for each in DATASETS}
-        return {name: store for name, store in found.items() if state_of(store).newest_day}
+    def states(self) -> dict[str, State]:
+        """How the slices of each dataset that has a week stand, by its name."""
+        found = {each.name: state_of(plain_store(each.name, None)) for each in DATASETS}
+        return {name: state for name, state in found.items() if state.newest_day}
 
     @cached_property
-    def states(self) -> dict[str, State]:
-        """How their slices stand."""
-        return {name: state_of(store) for name, store in self.stores.items()}
+    def stores(self) -> dict[str, Store]:
+        """The stores of these datasets."""
+        return {name: plain_store(name, None) for name in self.states}
 
     @property
     def newest_day(self) -> date:
@@ -100,13 +100,9 @@ def near(text: str, there: Iterable[str]) -> list[str]:
     """Return the names that are spelled like a text: the same letters first, then the nearest."""
     by_letters: dict[str, list[str]] = {}
     for name in sorted(there):
-        by_letters.setdefault(_letters(name), []).append(name)
-    wanted = _letters(text)
+        by_letters.setdefault(spelling(name), []).append(name)
+    wanted = spelling(text)
     begin = [letters for letters in by_letters if wanted and letters.startswith(wanted)]
     close = difflib.get_close_matches(wanted, by_letters, NEAR, 0.6) if len(wanted) < 50 else []
     order = dict.fromkeys([*([wanted] if wanted in by_letters else []), *begin[:NEAR], *close])
     return [name for letters in order for name in by_letters[letters]][:NEAR]
-
-
-def _letters(text: str) -> str:
-    return "".join(letter for letter in text.casefold() if letter.isalnum())

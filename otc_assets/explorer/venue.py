@@ -9,7 +9,7 @@ from otc_assets.domain.datasets import DATASETS, Dataset
 from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.explorer.asking import Asked, NotThereError, near
-from otc_assets.research.market import newest_week, slice_known
+from otc_assets.research.market import by_week, newest_week, slice_known
 from otc_assets.research.plots import Series, lines, percent, stacked
 from otc_assets.research.symbols import slice_names
 from otc_assets.research.venues import VENUE, venue_names, venue_share
@@ -79,10 +79,7 @@ def _figures(rows: pd.DataFrame) -> list[dict[str, Any]]:
         return []
 
     def series(column: str, tier: Tier, number: int) -> Series:
-        mine = rows[rows["tier"] == tier]
-        days = [week.date() for week in mine["week_ending"]]
-        values = dict(zip(days, mine[column].astype(float), strict=True))
-        return Series(str(tier), [values.get(week) for week in weeks], number)
+        return Series(str(tier), by_week(rows[rows["tier"] == tier], column, weeks), number)
 
     def all_of(column: str) -> list[Series]:
         there = set(rows["tier"])

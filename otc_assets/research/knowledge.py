@@ -220,12 +220,12 @@ def warn_of_unknown(store: Store, symbols: Iterable[str], found: pd.DataFrame) -
 
 def no_symbol(symbol: str, there: Iterable[str]) -> str:
     """Say that a symbol is not among those that are there, and which are spelled alike."""
-    alike = sorted(name for name in there if _spelling(name) == _spelling(symbol))
+    alike = sorted(name for name in there if spelling(name) == spelling(symbol))
     hint = f"; it has {', '.join(alike)}" if alike else ""
     return f"no symbol {symbol!r} in any week{hint}"
 
 
-def _spelling(symbol: str) -> str:
+def spelling(symbol: str) -> str:
     """Return what the spellings of a symbol share: for a hint alone, symbols are never changed."""
     return "".join(letter for letter in symbol.casefold() if letter.isalnum())
 
@@ -252,10 +252,9 @@ def select_arrays(
     for column in columns:
         values = found[column.name]
         if column.type in EXACT:
-            is_whole = isinstance(values, np.ndarray)
-            nan = float("nan")
-            floats = values if is_whole else values.to_numpy("float64", na_value=nan)
-            found[column.name] = to_shares(floats)
+            if not isinstance(values, np.ndarray):
+                values = values.to_numpy("float64", na_value=float("nan"))
+            found[column.name] = to_shares(values)
         if column.type is ColumnType.DATE:
             found[column.name] = values.to_numpy().astype("datetime64[s]")
     return found

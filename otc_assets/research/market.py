@@ -32,8 +32,8 @@ TOTALS = ["total_volume", "total_trades", "total_notional"]
 def slices_known(dataset: str, day: date | None, database_url: str | None = None) -> list[WeekKey]:
     """Return the slices that were public at the end of a day, tier by tier, the oldest first."""
     store = plain_store(dataset, database_url)
-    slices = state_of(store).slices.items()
-    return [w for w, s in slices if s.first_known and (day is None or s.first_known <= day)]
+    known = state_of(store).known.items()
+    return [week for week, first in known if day is None or first <= day]
 
 
 def newest_week(slices: list[WeekKey], tier: Tier) -> date | None:
@@ -169,12 +169,10 @@ def overview(volumes: pd.DataFrame, database_url: str | None = None) -> list[dic
 
 
 def _first_known(database_url: str | None) -> dict[WeekKey, date]:
-    states = (state_of(plain_store(each.name, database_url)) for each in DATASETS)
-    slices = (pair for state in states for pair in state.slices.items())
     found: dict[WeekKey, date] = {}
-    for week, each in slices:
-        if each.first_known:
-            found[week] = min(each.first_known, found.get(week, each.first_known))
+    for dataset in DATASETS:
+        for week, first in state_of(plain_store(dataset.name, database_url)).known.items():
+            found[week] = min(first, found.get(week, first))
     return found
 
 
@@ -190,13 +188,18 @@ def volume_pictures(volumes: pd.DataFrame) -> list[dict[str, Any]]:
         weeks = sorted({week.date() for week in rows["week_ending"]})
         series = []
         for number, dataset in zip(PAIR, DATASETS, strict=True):
-            mine = rows[rows["dataset"] == dataset.name]
-            days = [week.date() for week in mine["week_ending"]]
-            values = dict(zip(days, mine["total_volume"].astype(float), strict=True))
+            values = by_week(rows[rows["dataset"] == dataset.name], "total_volume", weeks)
             title = "ATS" if dataset.name == "ats" else "dealers"
-            series.append(Series(title, [values.get(week) for week in weeks], number))
+            series.append(Series(title, values, number))
         title = f"{tier}, shares a week"
         label = f"{title}; the newest weeks are in the table"
         picture = stacked(weeks, series, label, height=120)
         found.append({"title": title, "series": series, "picture": picture})
     return found
+
+
+def by_week(rows: pd.DataFrame, column: str, weeks: list[date]) -> list[float | None]:
+    """Return what rows of one week each have in a column, None for a week without one."""
+    days = [week.date() for week in rows["week_ending"]]
+    values = dict(zip(days, rows[column].astype(float), strict=True))
+    return [values.get(week) for week in weeks]

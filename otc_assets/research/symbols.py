@@ -4,12 +4,10 @@ from functools import lru_cache
 from itertools import chain
 
 import pandas as pd
-import sqlalchemy as sa
 
 from otc_assets.domain.weeks import WeekKey, oldest_first
 from otc_assets.research.knowledge import plain_store, store_of
 from otc_assets.research.state import State, state_of
-from otc_assets.warehouse.schema import rows_table
 from otc_assets.warehouse.store import Store
 
 NAME_WEEKS = 4
@@ -85,9 +83,8 @@ def name_in(
 
 def _newest_weeks(state: State) -> list[WeekKey]:
     """Return the newest slices with content of each tier, the oldest first."""
-    loaded = [week for week, each in state.slices.items() if each.first_known]
-    tiers = {week.tier for week in loaded}
-    newest = ([week for week in loaded if week.tier == tier][-NAME_WEEKS:] for tier in tiers)
+    tiers = {week.tier for week in state.known}
+    newest = ([week for week in state.known if week.tier == tier][-NAME_WEEKS:] for tier in tiers)
     return oldest_first(chain.from_iterable(newest))
 
 
@@ -109,19 +106,5 @@ def _name(store: Store, week: WeekKey, symbol: str, _content: bytes) -> str:
 
 
 def _named(store: Store, week: WeekKey, symbol: str | None = None) -> list[tuple[str, str | None]]:
-    rows = rows_table("raw", store.dataset).c
     with store.read() as reader:
-        manifest = reader.manifest(week)
-        revision = manifest and manifest["source_revision"]
-        numbers = [
-            record["lineage_number"]
-            for record in reader.lineage("raw", week, source_revision=revision)
-        ]
-        query = (
-            sa.select(rows.symbol, sa.func.max(rows.issue_name))
-            .where(rows.slice == week.number, rows.lineage_number.in_(numbers))
-            .group_by(rows.symbol)
-        )
-        if symbol is not None:
-            query = query.where(rows.symbol == symbol)
-        return [(symbol, name) for symbol, name in reader.connection.execute(query)]
+        return reader.raw_names(week, "symbol", "issue_name", only=symbol)

@@ -15,7 +15,7 @@ from otc_assets.research.arguments import Names, Weeks, conditions, texts
 from otc_assets.research.knowledge import select_rows, store_of
 from otc_assets.research.state import state_of
 from otc_assets.warehouse.reader import SliceReader, table_named
-from otc_assets.warehouse.schema import rows_table
+from otc_assets.warehouse.schema import rows_table, with_lineage
 from otc_assets.warehouse.store import Store
 
 SHARE, VOLUME = table_named("venue_share"), table_named("venue_volume")
@@ -88,15 +88,11 @@ def venue_volume(
     store = store_of(dataset, database_url)
     own, lineage = rows_table(VOLUME.name, store.dataset), store.sql_table("lineage")
     shared = ("week_ending", "tier", "as_of_date", "source_revision")
-    joined = own.join(
-        lineage,
-        sa.and_(own.c.slice == lineage.c.slice, own.c.lineage_number == lineage.c.lineage_number),
-    )
     columns = [lineage.c[name] for name in shared]
     columns += [c for c in own.c if c.name not in ("slice", "lineage_number", "record_hash")]
     # Named, so that a slice's rows are found by their key, and those of other tables not looked at.
-    rows = sa.select(*columns).select_from(joined).where(lineage.c.table_name == VOLUME.name)
-    found = rows.subquery()
+    rows = sa.select(*columns).select_from(with_lineage(own, lineage))
+    found = rows.where(lineage.c.table_name == VOLUME.name).subquery()
     where = conditions(found, symbols, tiers, weeks)
     return select_rows(store, VOLUME, found, where, [*SLICE, "symbol", VENUE])
 
@@ -125,15 +121,4 @@ def _names(store: Store, week: WeekKey, _written: bytes) -> dict[str, str]:
 
 
 def _venue_names(reader: SliceReader, week: WeekKey) -> dict[str, str]:
-    manifest = reader.manifest(week)
-    lineage = reader.lineage("raw", week, source_revision=manifest and manifest["source_revision"])
-    rows = rows_table("raw", reader.dataset).c
-    query = (
-        sa.select(rows.mpid, sa.func.max(rows.venue_name))
-        .where(
-            rows.slice == week.number,
-            rows.lineage_number.in_([record["lineage_number"] for record in lineage]),
-        )
-        .group_by(rows.mpid)
-    )
-    return {mpid: name for mpid, name in reader.connection.execute(query) if name}
+    return {mpid: name for mpid, name in reader.raw_names(week, VENUE, "venue_name") if name}

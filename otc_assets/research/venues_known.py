@@ -24,7 +24,7 @@ from otc_assets.operations.frames import Knowledge
 from otc_assets.research.knowledge import plain_store, select_rows, store_of
 from otc_assets.research.state import State, state_of
 from otc_assets.research.venues import SLICE, VENUE, venue_share, venue_volume
-from otc_assets.warehouse.schema import rows_table
+from otc_assets.warehouse.schema import rows_table, with_lineage
 from otc_assets.warehouse.store import Store
 
 MEASURES = ["share_volume", "trade_count", "notional"]
@@ -119,12 +119,11 @@ def _of_revisions(store: Store, symbol: str, wanted: dict[WeekKey, int]) -> pd.D
     if not wanted:
         return pd.DataFrame()
     own, lineage = rows_table(RAW.name, store.dataset), store.sql_table("lineage")
-    same = (own.c.slice == lineage.c.slice, own.c.lineage_number == lineage.c.lineage_number)
     columns = [lineage.c[name] for name in SLICE]
     columns += [own.c[name] for name in (VENUE, *MEASURES)]
     rows = (
         sa.select(*columns, lineage.c.source_revision)
-        .select_from(own.join(lineage, sa.and_(*same)))
+        .select_from(with_lineage(own, lineage))
         .where(lineage.c.table_name == RAW.name, own.c.symbol == symbol)
         .where(own.c.slice.in_([week.number for week in wanted]))
         .subquery()

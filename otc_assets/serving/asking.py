@@ -22,7 +22,7 @@ from starlette.types import Send
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.research.arguments import asked_of
 from otc_assets.research.export import ABOUT
-from otc_assets.research.knowledge import no_symbol, store_of
+from otc_assets.research.knowledge import no_symbol
 from otc_assets.research.state import State, state_of
 from otc_assets.research.symbols import all_symbols
 from otc_assets.serving.arguments import (
@@ -39,7 +39,7 @@ from otc_assets.serving.formats import body_of, format_of
 from otc_assets.serving.limits import MAX_ROWS, SEND_BYTES
 from otc_assets.serving.paging import Page, Part, Place, decoded, encoded, page_of
 from otc_assets.serving.problems import Problem
-from otc_assets.serving.stores import store_named
+from otc_assets.serving.stores import store_asked
 from otc_assets.warehouse.events import code_version
 from otc_assets.warehouse.store import Store
 
@@ -79,8 +79,7 @@ class Ask:
     @cached_property
     def store(self) -> Store:
         """The store of the dataset, which has content."""
-        store_named(self.dataset)
-        return store_of(self.dataset, None)
+        return store_asked(self.dataset)
 
     @cached_property
     def state(self) -> State:

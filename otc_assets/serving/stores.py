@@ -2,7 +2,7 @@
 
 import os
 
-from otc_assets.research.knowledge import plain_store
+from otc_assets.research.knowledge import plain_store, store_of
 from otc_assets.serving.limits import QUERY_SECONDS
 from otc_assets.warehouse.engine import StoreError
 from otc_assets.warehouse.migrate import Schema, schema_of
@@ -26,6 +26,17 @@ def store_named(dataset: str) -> Store:
         store.close()
         _files[store] = _file(store)
     return store
+
+
+def store_asked(dataset: str) -> Store:
+    """Return the same, of which it is known that it has a week of the dataset.
+
+    Raises:
+        StoreError: it has none, as well.
+
+    """
+    store_named(dataset)
+    return store_of(dataset, None)
 
 
 def check(dataset: str) -> None:

@@ -297,6 +297,27 @@ class SliceReader:
         query = sa.select(target.c.tier).where(target.c.source_revision.is_not(None)).limit(1)
         return self.connection.execute(query).first() is not None
 
+    def raw_names(
+        self, week: WeekKey, key: str, name: str, only: str | None = None
+    ) -> list[tuple[str, str | None]]:
+        """Return each value of a column of a slice's newest revision, and its name in another."""
+        manifest = self.manifest(week)
+        lineage = self.lineage(
+            "raw", week, source_revision=manifest and manifest["source_revision"]
+        )
+        rows = rows_table("raw", self.dataset).c
+        query = (
+            sa.select(rows[key], sa.func.max(rows[name]))
+            .where(
+                rows.slice == week.number,
+                rows.lineage_number.in_([record["lineage_number"] for record in lineage]),
+            )
+            .group_by(rows[key])
+        )
+        if only is not None:
+            query = query.where(rows[key] == only)
+        return [(value, named) for value, named in self.connection.execute(query)]
+
     def symbols(self) -> list[str]:
         """Return every symbol of research_snapshot, in the database's order.
 

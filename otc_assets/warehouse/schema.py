@@ -94,25 +94,24 @@ def views(dataset: Dataset) -> dict[str, sa.schema.CreateView]:
     found = {}
     for table in bulk_tables():
         rows = stored[dataset.table_name(f"{table.name}_rows")]
-        joined = rows.join(
-            lineage,
-            sa.and_(
-                rows.c.slice == lineage.c.slice, rows.c.lineage_number == lineage.c.lineage_number
-            ),
-        )
         columns = [
             lineage.c[LINEAGE_COLUMN[c.name]].label(c.name)
             if c.name in LINEAGE_COLUMN
             else rows.c[c.name]
             for c in table.columns
         ]
-        query = sa.select(*columns).select_from(joined)
+        query = sa.select(*columns).select_from(with_lineage(rows, lineage))
         name = dataset.table_name(table.name)
         found[name] = sa.schema.CreateView(query, name, metadata=schema)
         if table.name == research_snapshot.table.name:
             latest = dataset.table_name("research_latest")
             found[latest] = sa.schema.CreateView(_newest(query), latest, metadata=schema)
     return found
+
+
+def with_lineage(rows: sa.Table, lineage: sa.Table) -> sa.Join:
+    """Return rows of a bulk table, each beside what it has in common with others."""
+    return rows.join(lineage, sa.and_(*(rows.c[name] == lineage.c[name] for name in LINEAGE.key)))
 
 
 def _newest(snapshot: sa.Select[Any]) -> sa.Select[Any]:

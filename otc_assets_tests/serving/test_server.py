@@ -23,6 +23,7 @@ from otc_assets.serving import protocol
 from otc_assets.settings import DEFAULTS
 from otc_assets_tests.cli.conftest import OTC
 from otc_assets_tests.serving.conftest import serving
+from otc_assets_tests.serving.started import address_of
 
 ASKED = "/v1/latest?symbol=PXDT"
 
@@ -35,14 +36,7 @@ def processes(home: Path, workers: int, folder: Path) -> Iterator[httpx.Client]:
     command = [OTC, "serve", "--port", "0", "--workers", str(workers)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
     try:
-        assert process.stderr
-        port, started = "", 0
-        while started < workers:
-            line = process.stderr.readline()
-            assert line, "it has ended"
-            port = next(iter(re.findall(r"http://127\.0\.0\.1:(\d+)", line)), port)
-            started += "startup complete" in line
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+        with httpx.Client(base_url=address_of(process, workers), timeout=30) as client:
             yield client
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) in (0, -signal.SIGTERM)

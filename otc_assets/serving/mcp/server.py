@@ -126,8 +126,8 @@ def _answered(tool: type[Tool], arguments: dict[str, Any]) -> CallToolResult:
     except Exception:
         log.exception("while %s was answered", tool.named())
         return _wrong("an error of the server's own; its log has more")
-    text = orjson.dumps(answer).decode()  # for clients that know nothing of structured content
-    return CallToolResult(content=[TextContent(text=text)], structured_content=answer)
+    text = TextContent(text=answer.decode())  # for clients that know nothing of structured content
+    return CallToolResult(content=[text], structured_content=orjson.loads(answer))
 
 
 def _wrong(text: str) -> CallToolResult:

@@ -4,7 +4,6 @@ A tool is a class. Its docstring is what a client reads before it chooses, its f
 arguments, and `find` asks `research`.
 """
 
-import json
 from collections.abc import Sequence
 from datetime import date
 from functools import cached_property
@@ -15,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from otc_assets.domain.tables import Column
 from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import WeekKey
-from otc_assets.research.knowledge import no_symbol, store_of
+from otc_assets.research.knowledge import no_symbol
 from otc_assets.research.market import newest_week, slices_known
 from otc_assets.research.state import State, state_of
 from otc_assets.research.symbols import all_symbols
@@ -23,7 +22,7 @@ from otc_assets.serving.arguments import day_of, name, weeks_named
 from otc_assets.serving.limits import MAX_TEXT, MAX_TOOL_ROWS, TOOL_ROWS
 from otc_assets.serving.mcp.answers import Answer, schema_of, told
 from otc_assets.serving.problems import Problem
-from otc_assets.serving.stores import store_named
+from otc_assets.serving.stores import store_asked
 from otc_assets.warehouse.store import Store
 
 TierName = Literal["NMS Tier 1", "NMS Tier 2", "OTC"]
@@ -83,17 +82,14 @@ class Tool(BaseModel):
         """
         raise NotImplementedError
 
-    def answer(self) -> dict[str, Any]:
-        """Return what the client is sent."""
-        text = told(self.find(), self.dataset, self.columns, self.offset, self.limit)
-        found: dict[str, Any] = json.loads(text)
-        return found
+    def answer(self) -> bytes:
+        """Return what the client is sent, as JSON."""
+        return told(self.find(), self.dataset, self.columns, self.offset, self.limit)
 
     @cached_property
     def store(self) -> Store:
         """The store of the dataset, which has content."""
-        store_named(self.dataset)
-        return store_of(self.dataset, None)
+        return store_asked(self.dataset)
 
     @cached_property
     def state(self) -> State:

@@ -1,5 +1,6 @@
 """How slices stand: coverage, gaps, quality, revisions; and the features of their symbols."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Annotated
 
@@ -94,23 +95,28 @@ def gaps(day: DueDay = None, ask: Ask = Asked) -> Response:
 @router.get("/quality", responses=responses(columns_of(QUALITY_CHECKS)))
 def verdicts(tiers: Tiers = None, weeks: Weeks = None, ask: Ask = Asked) -> Response:
     """The newest verdict of every rule: one row per (tier, week, table, rule)."""
-    slices = ask.slices(tiers_named(tiers), weeks_named(weeks))
-    parts = by_slice(
-        slices, lambda w: quality(w.tier.value, w.week_ending, dataset=ask.dataset)
-    ) or at_once(lambda: quality([], dataset=ask.dataset))
-    depends = ask.state.written_of(slices)
-    return ask.answer(parts, ["table_name", "rule"], depends=depends)
+    return _of_slices(ask, quality, tiers, weeks, ["table_name", "rule"])
 
 
 @router.get("/revisions", responses=responses(columns_of(REVISIONS)))
 def contents(tiers: Tiers = None, weeks: Weeks = None, ask: Ask = Asked) -> Response:
     """Each content that FINRA has published: one row per (tier, week, source_revision)."""
+    return _of_slices(ask, revisions, tiers, weeks, ["source_revision"])
+
+
+def _of_slices(
+    ask: Ask,
+    read: Callable[..., pd.DataFrame],
+    tiers: list[str] | None,
+    weeks: list[str] | None,
+    key: list[str],
+) -> Response:
+    """Answer slice by slice with what is written of each; of none with the columns alone."""
     slices = ask.slices(tiers_named(tiers), weeks_named(weeks))
     parts = by_slice(
-        slices, lambda w: revisions(w.tier.value, w.week_ending, dataset=ask.dataset)
-    ) or at_once(lambda: revisions([], dataset=ask.dataset))
-    depends = ask.state.written_of(slices)
-    return ask.answer(parts, ["source_revision"], depends=depends)
+        slices, lambda w: read(w.tier.value, w.week_ending, dataset=ask.dataset)
+    ) or at_once(lambda: read([], dataset=ask.dataset))
+    return ask.answer(parts, key, depends=ask.state.written_of(slices))
 
 
 @router.get("/features", responses=responses(FEATURES))
