@@ -5,7 +5,8 @@ used here, and in this one file.
 """
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.assets.graph.asset_graph_subset import AssetGraphSubset
@@ -19,23 +20,25 @@ from otc_assets.domain.weeks import WeekKey
 
 
 def request_backfill(
-    instance: dg.DagsterInstance, dataset: Dataset, slices: Collection[WeekKey], title: str
+    instance: dg.DagsterInstance,
+    slices: Mapping[Dataset, Collection[WeekKey]],
+    title: str,
+    tags: Mapping[str, str] | None = None,
 ) -> str:
-    """Request every asset of a dataset, and the features, for ``slices``; return the backfill's id.
+    """Request every asset of some datasets, and the features, for slices of each.
 
-    Dagster's daemon, which `dagster dev` brings, makes the runs.
+    Dagster's daemon, which `dagster dev` brings, makes the runs. Returns the backfill's id.
     """
-    subset = SLICES.subset_with_partition_keys([partition_key_of(week) for week in slices])
+    subsets = {key: _subset(weeks) for each, weeks in slices.items() for key in table_keys(each)}
+    subsets[FEATURES_KEY] = _subset({week for weeks in slices.values() for week in weeks})
     backfill_id = make_new_backfill_id()
     backfill = PartitionBackfill.from_asset_graph_subset(
         backfill_id=backfill_id,
         backfill_timestamp=time.time(),
-        tags={},
+        tags=dict(tags or {}),
         dynamic_partitions_store=instance,
         asset_graph_subset=AssetGraphSubset(  # type: ignore[call-arg]  # its __new__ is hidden
-            partitions_subsets_by_asset_key=dict.fromkeys(
-                [*table_keys(dataset), FEATURES_KEY], subset
-            ),
+            partitions_subsets_by_asset_key=subsets,
             non_partitioned_asset_keys=set(),
         ),
         title=title,
@@ -44,3 +47,7 @@ def request_backfill(
     )
     instance.add_backfill(backfill)
     return backfill_id
+
+
+def _subset(slices: Collection[WeekKey]) -> Any:
+    return SLICES.subset_with_partition_keys([partition_key_of(week) for week in slices])

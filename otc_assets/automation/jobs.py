@@ -13,6 +13,7 @@ from otc_assets.assets.platform import Platform, reach, run_ids
 from otc_assets.assets.traces import slice_span, step
 from otc_assets.automation.backfills import request_backfill
 from otc_assets.checks.verify import verify_check_key
+from otc_assets.checks.watch import look_at_listings
 from otc_assets.domain.calendar import today
 from otc_assets.domain.datasets import Dataset
 from otc_assets.domain.gaps import gaps
@@ -132,8 +133,8 @@ def fill_gaps_job(dataset: Dataset) -> dg.JobDefinition:
 
     def missing(warehouse: Warehouse) -> list[WeekKey]:
         with warehouse.read() as reader:
-            loaded = reader.loaded_slices()
-        return [gap.week for gap in gaps(dataset, loaded, today())]
+            found = gaps(dataset, reader.loaded_slices(), today(), reader.offers())
+        return [gap.week for gap in found]
 
     return _backfill_job(dataset, "fill_gaps", "the weeks that are due and lacking", missing)
 
@@ -286,12 +287,13 @@ def _backfill_job(dataset: Dataset, name: str, what: str, find: Any) -> dg.JobDe
     @dg.op(name=f"{dataset.name}_{name}_request")
     @step
     def request(context: dg.OpExecutionContext, platform: Platform) -> None:
+        look_at_listings(context, platform, dataset)
         slices = find(platform.warehouse(dataset))
         if not slices:
             context.log.info(f"{dataset.title}: there are none of {what}")
             return
         title = f"{dataset.title}: {what} ({len(slices)})"
-        backfill = request_backfill(context.instance, dataset, slices, title)
+        backfill = request_backfill(context.instance, {dataset: slices}, title)
         listed = ", ".join(str(week) for week in slices)
         context.log.info(f"backfill {backfill} was requested for {listed}")
 

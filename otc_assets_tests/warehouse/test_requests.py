@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from otc_assets.domain.tiers import Tier
-from otc_assets.warehouse import requests
+from otc_assets.warehouse import impatient, requests
 from otc_assets.warehouse.requests import RequestLog
 from otc_assets.warehouse.schema import REQUEST_COUNTS
 from otc_assets.warehouse.store import Warehouse
@@ -51,7 +51,7 @@ def test_the_counts_of_several_processes_add_up(warehouse: Warehouse):
 def test_a_flush_does_not_wait_for_a_writer_and_loses_nothing(
     sqlite_warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setitem(requests.IMPATIENT, "sqlite", "PRAGMA busy_timeout = 10")
+    monkeypatch.setitem(impatient.IMPATIENT, "sqlite", "PRAGMA busy_timeout = 10")
     log = RequestLog(sqlite_warehouse)
     log.add("ok", 0.2)
     with sqlite_warehouse.write(WEEK, RUN):

@@ -1,0 +1,62 @@
+"""How many bytes FINRA may still be asked for this month.
+
+FINRA gives public credentials 10 GB a month. Belongs here: when to stop asking. Does not belong
+here: counting what came (`otc_assets.warehouse.requests`).
+"""
+
+from collections.abc import Callable
+
+from otc_assets.domain.months import after, this_month
+from otc_assets.settings import number_setting
+from otc_assets.sources.errors import VolumeError
+
+SETTING = "OTC_GIGABYTES_PER_MONTH"
+GIGABYTE = 10**9
+HISTORY_SHARE = 0.8
+"""Of the volume that history may take: the rest is for new weeks, which cannot wait a month."""
+
+
+def bytes_per_month() -> int:
+    """Return how much may be received in a month.
+
+    Raises:
+        ValueError: the setting is no positive number.
+
+    """
+    return round(number_setting(SETTING) * GIGABYTE)
+
+
+class Volume:
+    """What is left of a month's volume, for all processes that count in one store."""
+
+    def __init__(self, received: Callable[[], int], limit: int) -> None:
+        """Allow ``limit`` bytes a month; ``received`` tells what has come in this one."""
+        self._received = received
+        self._limit = limit
+
+    def claim(self, size: int, what: str, *, is_history: bool) -> None:
+        """Let an answer of up to ``size`` bytes be asked for.
+
+        Raises:
+            VolumeError: with it, the month's volume could be passed.
+
+        """
+        allowed = self._limit * (HISTORY_SHARE if is_history else 1)
+        received = self._received()
+        if received + size > allowed:
+            share = f" (history may take {HISTORY_SHARE:.0%} of it)" if is_history else ""
+            raise VolumeError(
+                "FINRA",
+                f"{what} was not asked for: {told(received, self._limit)} were received this "
+                f"month{share}; it can be asked for from {after(this_month())} on ({SETTING})",
+            )
+
+
+def told(received: int, limit: int) -> str:
+    """Return a volume for people."""
+    return f"{received / GIGABYTE:.2f} of {limit / GIGABYTE:g} GB"
+
+
+def endless() -> Volume:
+    """Return a volume that is never used up, for who counts nothing."""
+    return Volume(lambda: 0, 2**63)
