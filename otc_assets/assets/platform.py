@@ -98,8 +98,7 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
         """End a run, or a tick: its requests are counted, and its spans sent if it is traced."""
-        if self.asks_finra:
-            self._requests().flush()
+        self.store_counts()
         close_run_span(self._span, context)
 
     def warehouse(self, dataset: Dataset) -> Warehouse:
@@ -150,6 +149,11 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
         """
         means = self._means(is_poll=is_poll)
         return means.listings.offers(means.client, dataset)
+
+    def store_counts(self) -> None:
+        """Store what was counted of FINRA's requests, as the end of a run does."""
+        if self.asks_finra:
+            self._requests().flush()
 
     @property
     def asks_finra(self) -> bool:

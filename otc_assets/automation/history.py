@@ -39,6 +39,7 @@ def look(platform: Platform) -> list[Progress]:
         offers = platform.offers(dataset)
         with platform.warehouse(dataset).read() as reader:
             found.append(progress_of(reader, offers, today()))
+    platform.store_counts()
     return found
 
 

@@ -29,7 +29,7 @@ from otc_assets.operations.retention import (
     told,
 )
 from otc_assets.operations.versions import retire
-from otc_assets.sources.errors import OutageError, SourceError
+from otc_assets.sources.errors import OutageError, SourceError, VolumeError
 from otc_assets.warehouse.store import Warehouse
 
 
@@ -109,7 +109,7 @@ def corrections_job(dataset: Dataset) -> dg.JobDefinition:
                     has_changed = reread(warehouse, index, week, run, day)
                 if has_changed:
                     context.log.info(f"{week} has changed; the publication sensor will request it")
-            except OutageError as error:
+            except (OutageError, VolumeError) as error:
                 failed.append(f"{week}: {error}; those after it were not asked for")
                 break
             except SourceError as error:

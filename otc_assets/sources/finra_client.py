@@ -18,7 +18,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exp
 
 from otc_assets.settings import setting
 from otc_assets.sources.dialects import record_texts
-from otc_assets.sources.errors import OutageError, SourceError
+from otc_assets.sources.errors import NoSuchSetError, OutageError, SourceError
 from otc_assets.sources.rate import RateLimit
 from otc_assets.tracing import current
 
@@ -322,6 +322,8 @@ def _refuse(response: httpx.Response) -> None:
         raise Fault(what, retry_after=_retry_after(response), is_answer=is_answer)
     if code == 401:
         raise SourceError("FINRA", f"{said}: check FINRA_CLIENT_ID and FINRA_CLIENT_SECRET")
+    if code == 404:
+        raise NoSuchSetError("FINRA", f"{response.request.url.path}: {said}")
     raise Fault(said, attempts=ATTEMPTS_IF_REFUSED)
 
 

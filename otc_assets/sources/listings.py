@@ -8,6 +8,7 @@ from otc_assets.domain.datasets import Dataset
 from otc_assets.domain.offers import Offers
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.sources.dialects import API_TIERS
+from otc_assets.sources.errors import NoSuchSetError
 from otc_assets.sources.finra_client import FinraClient
 
 Remember = Callable[[str, frozenset[WeekKey]], None]
@@ -26,9 +27,11 @@ class Listings:
         """Give each listing to ``remember`` when it comes."""
         self._remember = remember
         self._known: dict[str, frozenset[WeekKey]] = {}
+        self._absent: set[str] = set()
+        """Sets that what is asked does not have, such as a mirror of the newest weeks."""
 
     def of(self, client: FinraClient, set_name: str) -> frozenset[WeekKey]:
-        """Return the slices that a set lists; none for a dataset that has no such set.
+        """Return the slices that a set lists; none where there is no such set.
 
         Raises:
             SourceError: FINRA cannot be asked.
@@ -37,13 +40,20 @@ class Listings:
         if not set_name:
             return frozenset()
         if set_name not in self._known:
-            self._known[set_name] = _listed(client, set_name)
-            self._remember(set_name, self._known[set_name])
+            try:
+                self._known[set_name] = _listed(client, set_name)
+                self._remember(set_name, self._known[set_name])
+            except NoSuchSetError as error:
+                log.warning("%s: what it would list is not known", error)
+                self._absent.add(set_name)
+                self._known[set_name] = frozenset()
         return self._known[set_name]
 
     def offers(self, client: FinraClient, dataset: Dataset) -> Offers:
         """Return what both sets of a dataset list, or raise `SourceError`."""
-        return Offers(self.of(client, dataset.set_name), self.of(client, dataset.historic_set))
+        sets = dataset.set_name, dataset.historic_set
+        current, historic = (self.of(client, name) for name in sets)
+        return Offers(current, None if dataset.historic_set in self._absent else historic)
 
 
 def _listed(client: FinraClient, set_name: str) -> frozenset[WeekKey]:

@@ -25,6 +25,7 @@ from otc_assets.sources.outage import Outage
 from otc_assets.sources.volume import Volume
 from otc_assets.warehouse.listings import remember_listing
 from otc_assets.warehouse.store import Warehouse
+from otc_assets_tests.finra import server as stand_in
 from otc_assets_tests.finra import world as finra
 from otc_assets_tests.finra.conftest import TODAY, quick
 from otc_assets_tests.finra.faults import Fault
@@ -290,6 +291,14 @@ def test_a_bad_file_of_the_archive_is_named_and_not_replaced(home: Home, tmp_pat
     (tmp_path / "archive" / key).write_text("[]")
     assert home.run(NON_ATS, weeks=[FIRST]) == {("non_ats", FIRST): "refused"}
     assert "the bytes are not those that were archived" in str(home.manifest(NON_ATS, FIRST))
+
+
+def test_without_a_historic_set_what_is_not_listed_is_missing_and_not_dropped(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(stand_in, "HISTORIC_PARTITIONS", "/elsewhere")
+    done = home.run(ATS)
+    assert [done["ats", week] for week in WEEKS] == ["missing"] * 3 + ["loaded"] * 2
 
 
 class TestTheMonthsVolume:

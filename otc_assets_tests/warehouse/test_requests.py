@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import sqlalchemy as sa
 
+from otc_assets.domain.months import after, this_month
 from otc_assets.domain.tiers import Tier
 from otc_assets.warehouse import impatient, requests
 from otc_assets.warehouse.requests import RequestLog
@@ -82,3 +83,25 @@ def test_a_long_run_stores_what_it_has_counted_now_and_then(
     assert Counter({key: count for key, (count, _) in stored(sqlite_warehouse).items()}) == {
         ("ok", "0.5"): 2
     }
+
+
+def test_the_bytes_of_a_month_are_those_that_all_processes_have_received(warehouse: Warehouse):
+    log, another = RequestLog(warehouse), RequestLog(warehouse)
+    log.add("ok", 0.2, 3_000)
+    another.add("ok", 0.2, 500)
+    assert (log.received_this_month(), another.received_this_month()) == (3_000, 500)
+    another.flush()
+    log.flush()
+    assert log.received_this_month() == another.received_this_month() == 3_500
+    log.add("504", 2, 40)
+    assert (log.received_this_month(), another.received_this_month()) == (3_540, 3_500)
+
+
+def test_the_bytes_of_an_earlier_month_do_not_count(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+):
+    log = RequestLog(warehouse)
+    log.add("ok", 0.2, 3_000)
+    log.flush()
+    monkeypatch.setattr(requests, "this_month", lambda: after(this_month()))
+    assert log.received_this_month() == 0
