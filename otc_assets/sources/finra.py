@@ -11,7 +11,7 @@ from otc_assets.sources.dialects import API_TIERS
 from otc_assets.sources.errors import SourceError
 from otc_assets.sources.files import SourceFile
 from otc_assets.sources.finra_client import PAGE_BYTES, Fault, FinraClient, Page
-from otc_assets.sources.history import History, as_file, file_name
+from otc_assets.sources.history import History, as_file, file_name, turn
 from otc_assets.sources.listings import Listings
 from otc_assets.sources.outage import Outage
 from otc_assets.sources.source import File
@@ -131,16 +131,21 @@ class FinraIndex:
 
         The set refuses every filter but these two.
         """
-        kept = self._means.history.kept(self._dataset, week)
+        history, dataset = self._means.history, self._dataset
+        kept = history.kept(dataset, week)
         if kept is not None:
             return kept
         equal = {
             "historicalWeek": week.monday.isoformat(),
             "tierIdentifier": API_TIERS[week.tier],
         }
-        what = f"{what} (all summary types)"
-        records = self._rows_of(week, self._dataset.historic_set, equal, what)
-        return self._means.history.keep(self._dataset, week, records) if records else []
+        with turn():
+            kept = history.kept(dataset, week)
+            if kept is not None:
+                return kept
+            what = f"{what} (all summary types)"
+            records = self._rows_of(week, dataset.historic_set, equal, what)
+            return history.keep(dataset, week, records) if records else []
 
     def _rows_of(
         self, week: WeekKey, set_name: str, equal: Mapping[str, str], what: str

@@ -6,13 +6,18 @@ read from there: FINRA asks not to download static history again.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
+
+from filelock import FileLock
 
 from otc_assets.domain.datasets import DATASETS, Dataset
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.sources.archive import REFUSED, Archive
+from otc_assets.sources.rate import default_file
 
 MARK = "_historic"
 """In the name of a file that was cut from a download of the historic set."""
@@ -79,6 +84,26 @@ class History:
             name = file_name(each, week, MARK) + ("" if mine else NOTHING)
             self._archive_of(each).receive(week, name, as_file(mine))
         return self.kept(dataset, week) or []
+
+
+@contextmanager
+def turn() -> Iterator[None]:
+    """Let one process of a user at a time download; who has waited looks into the archive again.
+
+    So two runs at once, one for each dataset, do not ask for the same week. Where there is no place
+    for the lock's file nobody waits.
+    """
+    lock = FileLock(Path(default_file()).with_name("finra_history.lock"))
+    try:
+        Path(lock.lock_file).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock.acquire()
+    except OSError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def file_name(dataset: Dataset, week: WeekKey, mark: str = "") -> str:

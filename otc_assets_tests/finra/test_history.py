@@ -2,8 +2,11 @@
 
 import os
 import signal
+import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 
@@ -215,6 +218,21 @@ def test_reading_again_for_corrections_asks_for_no_static_week(home: Home):
     index = home.source().index(TODAY, ATS)
     assert not any(reread(home.stores[ATS], index, week, RUN, TODAY) for week in WEEKS[1:])
     home.assert_asked_once(*STATIC)
+
+
+def test_two_runs_at_once_do_not_both_ask(home: Home, tmp_path: Path):
+    waiting = threading.Barrier(2)
+    home.server.before_rows = lambda _: time.sleep(0.02)  # time enough to ask as well
+
+    def run(dataset: Dataset) -> None:
+        mine = Home(home.server, tmp_path, home.stores[ATS].url)
+        waiting.wait()
+        mine.run(dataset)
+
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(run, DATASETS))
+    home.assert_asked_once(*STATIC)
+    home.assert_is_truth(*WEEKS[1:])
 
 
 def die_while_writing(server_url: str, folder: Path, url: str) -> None:
