@@ -1,4 +1,4 @@
-"""Asks Dagster for a backfill of exactly some slices, as the UI's dialog does.
+"""Asks Dagster for a backfill of exactly some slices, as the UI's dialog does, and how it stands.
 
 Dagster has no public call for it outside GraphQL; what its daemon uses for a sensor's backfill is
 used here, and in this one file.
@@ -10,13 +10,16 @@ from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.assets.graph.asset_graph_subset import AssetGraphSubset
-from dagster._core.execution.backfill import PartitionBackfill
+from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 from dagster._core.utils import make_new_backfill_id
 
 from otc_assets.assets.features import FEATURES_KEY
 from otc_assets.assets.partitions import SLICES, partition_key_of, table_keys
 from otc_assets.domain.datasets import Dataset
 from otc_assets.domain.weeks import WeekKey
+
+UNDER_WAY = (BulkActionStatus.REQUESTED, BulkActionStatus.CANCELING)
+CANCELED = (BulkActionStatus.CANCELED, BulkActionStatus.CANCELING)
 
 
 def request_backfill(
@@ -47,6 +50,11 @@ def request_backfill(
     )
     instance.add_backfill(backfill)
     return backfill_id
+
+
+def tagged_backfills(instance: dg.DagsterInstance, tag: str) -> list[PartitionBackfill]:
+    """Return the backfills that were requested with a tag, newest first."""
+    return [each for each in instance.get_backfills() if tag in (each.tags or {})]
 
 
 def _subset(slices: Collection[WeekKey]) -> Any:

@@ -10,10 +10,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
-from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus, PartitionBackfill
 
 from otc_assets.assets.platform import Platform
-from otc_assets.automation.backfills import request_backfill
+from otc_assets.automation.backfills import (
+    CANCELED,
+    UNDER_WAY,
+    request_backfill,
+    tagged_backfills,
+)
 from otc_assets.domain.calendar import NEW_YORK, today
 from otc_assets.domain.datasets import DATASETS
 from otc_assets.domain.months import this_month
@@ -60,15 +64,9 @@ def request_history(instance: dg.DagsterInstance, found: Sequence[Progress]) -> 
     return ids
 
 
-def backfills(instance: dg.DagsterInstance, *statuses: BulkActionStatus) -> list[PartitionBackfill]:
-    """Return the backfills of history that stand so, newest first; without a status all."""
-    wanted = BulkActionsFilter(statuses=list(statuses) or None)
-    return [each for each in instance.get_backfills(filters=wanted) if TAG in (each.tags or {})]
-
-
-def under_way(instance: dg.DagsterInstance) -> list[PartitionBackfill]:
-    """Return the backfills of history that are not over."""
-    return backfills(instance, BulkActionStatus.REQUESTED, BulkActionStatus.CANCELING)
+def under_way(instance: dg.DagsterInstance) -> list[Any]:
+    """Return the backfills of history that are not over, newest first."""
+    return [each for each in tagged_backfills(instance, TAG) if each.status in UNDER_WAY]
 
 
 def is_daemon_alive(instance: dg.DagsterInstance) -> bool:
@@ -115,9 +113,9 @@ def fetch_history() -> None:
 )
 def fetch_history_monthly(context: dg.ScheduleEvaluationContext) -> Any:
     """Request a run of the job if history was asked for in an earlier month."""
-    newest = next(iter(backfills(context.instance)), None)
+    newest = next(iter(tagged_backfills(context.instance, TAG)), None)
     if newest is None:
         return dg.SkipReason("nobody has asked for history (`otc fetch-history`)")
-    if newest.status in (BulkActionStatus.CANCELED, BulkActionStatus.CANCELING):
+    if newest.status in CANCELED:
         return dg.SkipReason("the last backfill of history was canceled")
     return dg.RunRequest(run_key=f"history, {this_month():%Y-%m}")

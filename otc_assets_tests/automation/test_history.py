@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from datetime import date
+from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
@@ -150,6 +151,15 @@ def test_it_goes_on_next_month_where_it_was_begun(story: Story):
     assert len(story.monthly or []) == 1
     assert set(story.done) == {BulkActionStatus.COMPLETED_SUCCESS}
     assert story.counts() == [6, 6]
+
+
+def test_history_that_was_canceled_does_not_go_on_by_itself(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+):
+    canceled = SimpleNamespace(status=BulkActionStatus.CANCELED)
+    monkeypatch.setattr(history, "tagged_backfills", lambda *_: [canceled])
+    said = skipped(story.dagster.instance)
+    assert said == "the last backfill of history was canceled"
 
 
 def test_each_static_week_was_asked_for_once_for_both_datasets_oldest_first(story: Story):
