@@ -20,7 +20,7 @@ from otc_assets.automation.backfills import (
 )
 from otc_assets.domain.calendar import NEW_YORK, today
 from otc_assets.domain.datasets import DATASETS
-from otc_assets.domain.months import this_month
+from otc_assets.domain.volume_month import this_month
 from otc_assets.operations.offers import Progress, progress_of
 from otc_assets.sources.errors import SourceError
 

@@ -7,7 +7,7 @@ import click
 
 from otc_assets.domain.calendar import today
 from otc_assets.domain.datasets import ATS, DATASETS
-from otc_assets.domain.months import after, this_month
+from otc_assets.domain.volume_month import after, this_month
 from otc_assets.operations.offers import Progress, progress_of
 from otc_assets.operations.recall import store_to_read
 from otc_assets.settings import setting

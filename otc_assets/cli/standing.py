@@ -10,8 +10,8 @@ import pandas as pd
 from otc_assets.cli.output import json_option, print_frame
 from otc_assets.domain.calendar import today
 from otc_assets.domain.datasets import DATASETS
-from otc_assets.domain.months import this_month
 from otc_assets.domain.quality import Severity
+from otc_assets.domain.volume_month import this_month
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.operations.recall import store_to_read
 from otc_assets.operations.status import TierStatus, status_of

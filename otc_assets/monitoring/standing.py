@@ -12,8 +12,8 @@ from upath import UPath
 
 from otc_assets.domain.calendar import due_weeks, newest_due_week, today, with_zone
 from otc_assets.domain.datasets import Dataset
-from otc_assets.domain.months import this_month
 from otc_assets.domain.quality import GRADES, Severity, SliceStatus
+from otc_assets.domain.volume_month import this_month
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.monitoring.catalog import WEEKS_SHOWN, Samples
 from otc_assets.operations.status import Standing, TierStatus, standing_of

@@ -7,7 +7,7 @@ here: counting what came (`otc_assets.warehouse.requests`).
 import logging
 from collections.abc import Callable
 
-from otc_assets.domain.months import after, this_month
+from otc_assets.domain.volume_month import after, this_month
 from otc_assets.settings import number_setting
 from otc_assets.sources.errors import VolumeError
 

@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime
 
 import sqlalchemy as sa
 
-from otc_assets.domain.months import this_month
+from otc_assets.domain.volume_month import this_month
 from otc_assets.warehouse.engine import StoreError
 from otc_assets.warehouse.impatient import execute_impatiently, insert_of
 from otc_assets.warehouse.schema import REQUEST_COUNTS

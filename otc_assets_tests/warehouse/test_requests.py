@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import sqlalchemy as sa
 
-from otc_assets.domain.months import after, this_month
 from otc_assets.domain.tiers import Tier
+from otc_assets.domain.volume_month import after, this_month
 from otc_assets.warehouse import impatient, requests
 from otc_assets.warehouse.requests import RequestLog
 from otc_assets.warehouse.schema import REQUEST_COUNTS
