@@ -1,0 +1,158 @@
+"""The registry of venues, and who came and went, as known at the end of a day."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from functools import lru_cache
+from typing import Any
+
+import pandas as pd
+
+from otc_assets.domain.datasets import ATS, NON_ATS
+from otc_assets.domain.weeks import WeekKey
+from otc_assets.research.arguments import day_known
+from otc_assets.research.knowledge import plain_store, store_of
+from otc_assets.research.registry.corrections import (
+    Correction,
+    corrected,
+    known_by,
+    read_corrections,
+    with_names,
+)
+from otc_assets.research.registry.intervals import Row, intervals
+from otc_assets.research.registry.lives import FOLD
+from otc_assets.research.registry.overlaps import SYMBOL_WEEKS, overlap
+from otc_assets.research.registry.seen import Slices, seen, slices_known, symbols, venue_of
+from otc_assets.research.registry.succession import Pair, owners, pairs, with_successors
+from otc_assets.research.state import state_of
+from otc_assets.warehouse.store import Store
+
+DATASETS = (ATS, NON_ATS)
+"""Those whose rows are of a venue, a symbol and a week."""
+SURE = 50.0
+"""Percent from which on a successor's volume is counted with that of its predecessor: it is more
+likely than not."""
+DAYS = ["valid_from", "valid_until", "last_week"]
+NUMBERS = [f"{claim}_confidence" for claim in ("began", "ended", "successor", "predecessor")]
+
+
+def venue_registry(
+    as_of: str | date | datetime | None = None,
+    dataset: str | None = None,
+    database_url: str | None = None,
+) -> pd.DataFrame:
+    """Return who the venues are: one row per dataset, venue and interval (docs/venues.md).
+
+    Args:
+        as_of: a day at whose end this was known (default: now), as in `as_of`.
+        dataset: ats or non_ats (default: both, as far as the store has them).
+        database_url: the store (default: OTC_DATABASE_URL).
+
+    Returns:
+        ``venue`` is an MPID, or a dealer's CRD number. Weeks are datetime64; ``valid_until`` is
+        NaT while an interval lasts. Confidences are in percent, evidence is a dict, several names
+        in one column are separated by `` | ``.
+
+    Raises:
+        StoreError, TypeError, ValueError: as `as_of` does; a correction that is wrong.
+
+    """
+    day = None if as_of is None else day_known(as_of)
+    names = [dataset] if dataset else [each.name for each in DATASETS]
+    stores = [plain_store(name, database_url) for name in names]
+    found = [store for store in stores if store.has_content()] or [store_of(names[0], database_url)]
+    corrections = read_corrections()
+    parts = [_registry(each, day, state_of(each).content, corrections) for each in found]
+    return _typed(pd.concat(parts, ignore_index=True))
+
+
+def _typed(rows: pd.DataFrame) -> pd.DataFrame:
+    days = {name: pd.to_datetime(rows[name]).astype("datetime64[s]") for name in DAYS}
+    numbers = {name: rows[name].astype("float64") for name in NUMBERS}
+    counts = {name: rows[name].astype("int64") for name in ("weeks_seen", "weeks_known")}
+    return rows.drop(columns="weeks").assign(**days, **numbers, **counts)
+
+
+@lru_cache(maxsize=16)
+def _registry(
+    store: Store, day: date | None, _content: bytes, corrections: tuple[Correction, ...]
+) -> pd.DataFrame:
+    slices = slices_known(store, day)
+    mine = known_by(corrections, store.dataset.name, day)
+    rows = intervals(with_names(seen(slices), mine), slices.known)
+    rows = corrected(with_successors(rows, _overlaps(slices, rows)), mine)
+    kind = "ATS" if store.dataset is ATS else "dealer"
+    found = [
+        {
+            "dataset": store.dataset.name,
+            "venue": row["venue"],
+            "kind": "de minimis" if row["venue"] == FOLD else kind,
+            "owner": owner,
+            **row,
+        }
+        for row, owner in zip(rows, owners(rows, SURE), strict=True)
+    ]
+    return pd.DataFrame(found, dtype=object)
+
+
+def _overlaps(slices: Slices, rows: Sequence[Row]) -> dict[Pair, dict[str, Any]]:
+    """Return what each pair of intervals shares, after one query for each slice of theirs."""
+    asked = {
+        (old, new): (rows[old]["weeks"][-SYMBOL_WEEKS:], rows[new]["weeks"][:SYMBOL_WEEKS])
+        for old, new in pairs(rows, slices.weeks)
+    }
+    by_week: dict[date, set[str]] = {}
+    for numbers, weeks in asked.items():
+        for number, some in zip(numbers, weeks, strict=True):
+            for week in some:
+                by_week.setdefault(week, set()).add(rows[number]["venue"])
+    wanted = {w: by_week[w.week_ending] for w in slices.venues if w.week_ending in by_week}
+    traded = symbols(slices, wanted)
+    found = {}
+    for (old, new), both in asked.items():
+        sides = [[w for w in traded if w.week_ending in some] for some in both]
+        before, after = (
+            [(w, symbol) for w in side for symbol in traded[w].get(rows[number]["venue"], [])]
+            for number, side in zip((old, new), sides, strict=True)
+        )
+        found[old, new] = overlap(before, after, (sides[0], sides[1]))
+    return found
+
+
+def venue_rows(
+    mpid: str, day: date | None, *, dataset: str, database_url: str | None = None
+) -> list[dict[Any, Any]]:
+    """Return the rows of `venue_registry` that are of an ``mpid``'s venue, the newest first."""
+    rows = venue_registry(day, dataset, database_url)
+    venue = venue_of(plain_store(dataset, database_url), mpid)
+    return rows[rows["venue"] == venue].iloc[::-1].to_dict("records")
+
+
+def came_and_went(
+    week: WeekKey, day: date | None, *, dataset: str, database_url: str | None = None
+) -> dict[str, str]:
+    """Return by ``mpid`` which venues of a slice are new, back or gone, as known on a day.
+
+    ``gone`` is a venue that was seen in that week for the last time. The names of ATSs are not
+    read for it, and so a name says nothing here.
+    """
+    store = plain_store(dataset, database_url)
+    slices, rows = _coming_and_going(store, day, state_of(store).content)
+    there = slices.venues.get(week, frozenset())
+    found = {}
+    for venue, first, last, began, ended in rows:
+        if first == week.week_ending and began != "unknown":
+            found[venue] = began
+        elif last == week.week_ending and ended == "gone":
+            found[venue] = ended
+    of = {mpid: found.get(venue_of(store, mpid)) for mpid in there}
+    return {mpid: told for mpid, told in of.items() if told}
+
+
+@lru_cache(maxsize=8)
+def _coming_and_going(
+    store: Store, day: date | None, _content: bytes
+) -> tuple[Slices, list[tuple[Any, ...]]]:
+    slices = slices_known(store, day)
+    rows = intervals(seen(slices, named=False), slices.known)
+    names = ("venue", "valid_from", "last_week", "began_as", "ended_as")
+    return slices, [tuple(row[name] for name in names) for row in rows]
