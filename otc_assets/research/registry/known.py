@@ -18,11 +18,18 @@ from otc_assets.research.registry.corrections import (
     read_corrections,
     with_names,
 )
-from otc_assets.research.registry.intervals import Row, intervals
+from otc_assets.research.registry.intervals import BEGAN, ENDED, Row, intervals
 from otc_assets.research.registry.lives import FOLD
 from otc_assets.research.registry.overlaps import SYMBOL_WEEKS, overlap
 from otc_assets.research.registry.seen import Slices, seen, slices_known, symbols, venue_of
-from otc_assets.research.registry.succession import Pair, owners, pairs, with_successors
+from otc_assets.research.registry.succession import (
+    PREDECESSOR,
+    SUCCESSOR,
+    Pair,
+    owners,
+    pairs,
+    with_successors,
+)
 from otc_assets.research.state import state_of
 from otc_assets.warehouse.store import Store
 
@@ -31,8 +38,14 @@ DATASETS = (ATS, NON_ATS)
 SURE = 50.0
 """Percent from which on a successor's volume is counted with that of its predecessor: it is more
 likely than not."""
-DAYS = ["valid_from", "valid_until", "last_week"]
-NUMBERS = [f"{claim}_confidence" for claim in ("began", "ended", "successor", "predecessor")]
+DAYS = ("valid_from", "valid_until", "last_week")
+COUNTS = ("weeks_seen", "weeks_known")
+COLUMNS = (
+    *("dataset", "venue", "kind", "owner", "name", "names_before"),
+    *(*DAYS, *COUNTS, "tiers"),
+    *(*BEGAN, *ENDED, *SUCCESSOR, *PREDECESSOR),
+    "corrected_by",
+)
 
 
 def venue_registry(
@@ -66,10 +79,17 @@ def venue_registry(
 
 
 def _typed(rows: pd.DataFrame) -> pd.DataFrame:
-    days = {name: pd.to_datetime(rows[name]).astype("datetime64[s]") for name in DAYS}
-    numbers = {name: rows[name].astype("float64") for name in NUMBERS}
-    counts = {name: rows[name].astype("int64") for name in ("weeks_seen", "weeks_known")}
-    return rows.drop(columns="weeks").assign(**days, **numbers, **counts)
+    found: dict[str, Any] = {}
+    for name in COLUMNS:
+        if name in DAYS:
+            found[name] = pd.to_datetime(rows[name]).astype("datetime64[s]")
+        elif name in COUNTS:
+            found[name] = rows[name].astype("int64")
+        elif name.endswith("_confidence"):
+            found[name] = rows[name].astype("float64")
+        else:
+            found[name] = rows[name] if name.endswith("_evidence") else rows[name].astype("str")
+    return pd.DataFrame(found)
 
 
 @lru_cache(maxsize=16)
@@ -83,15 +103,14 @@ def _registry(
     kind = "ATS" if store.dataset is ATS else "dealer"
     found = [
         {
+            **row,
             "dataset": store.dataset.name,
-            "venue": row["venue"],
             "kind": "de minimis" if row["venue"] == FOLD else kind,
             "owner": owner,
-            **row,
         }
         for row, owner in zip(rows, owners(rows, SURE), strict=True)
     ]
-    return pd.DataFrame(found, dtype=object)
+    return pd.DataFrame(found, columns=list(COLUMNS), dtype=object)
 
 
 def _overlaps(slices: Slices, rows: Sequence[Row]) -> dict[Pair, dict[str, Any]]:
@@ -121,10 +140,14 @@ def _overlaps(slices: Slices, rows: Sequence[Row]) -> dict[Pair, dict[str, Any]]
 def venue_rows(
     mpid: str, day: date | None, *, dataset: str, database_url: str | None = None
 ) -> list[dict[Any, Any]]:
-    """Return the rows of `venue_registry` that are of an ``mpid``'s venue, the newest first."""
+    """Return the rows of `venue_registry` of an ``mpid``'s venue, the newest first.
+
+    What is not known is None in each column.
+    """
     rows = venue_registry(day, dataset, database_url)
     venue = venue_of(plain_store(dataset, database_url), mpid)
-    return rows[rows["venue"] == venue].iloc[::-1].to_dict("records")
+    mine = rows[rows["venue"] == venue].iloc[::-1].astype(object)
+    return mine.where(mine.notna(), None).to_dict("records")
 
 
 def came_and_went(

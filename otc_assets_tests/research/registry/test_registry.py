@@ -41,7 +41,8 @@ def expected(golden: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
 
 
 def row(rows: pd.DataFrame, venue: str, number: int = 0) -> dict[Any, Any]:
-    return rows[rows["venue"] == venue].to_dict("records")[number]
+    mine = rows[rows["venue"] == venue].astype(object)
+    return mine.where(mine.notna(), None).to_dict("records")[number]
 
 
 def test_the_registry_is_the_one_that_was_written_by_hand(history_url: str):
