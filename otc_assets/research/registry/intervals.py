@@ -11,7 +11,7 @@ import pandas as pd
 
 from otc_assets.domain.tiers import Tier
 from otc_assets.research.registry.lives import FOLD, GONE, Interval, cut, placed
-from otc_assets.research.registry.naming import is_same_name
+from otc_assets.research.registry.naming import is_same_name, without_mpid
 
 BETWEEN = " | "
 """Between several texts in one column: no name has it, it separates the fields of FINRA's files."""
@@ -25,7 +25,8 @@ def intervals(seen: pd.DataFrame, known: pd.DataFrame) -> list[Row]:
     """Return one row per venue and interval, by venue and first week.
 
     Args:
-        seen: one row per venue, tier and week_ending (a date) with its name, None if unknown.
+        seen: one row per venue, tier and week_ending (a date) with its name, None if unknown;
+            an MPID before the name is no part of it.
         known: the tier and week_ending of every slice that is known.
 
     Returns:
@@ -37,10 +38,9 @@ def intervals(seen: pd.DataFrame, known: pd.DataFrame) -> list[Row]:
     weeks_of = {Tier(str(tier)): set(each) for tier, each in known.groupby("tier")["week_ending"]}
     rows: list[Row] = []
     for venue, names in _names(seen).items():
-        is_fold = venue == FOLD
         weeks, count = placed(names, weeks_of)
-        found = cut(weeks, is_fold=is_fold)
-        silent = 0 if is_fold else count - 1 - weeks[-1].at
+        found = cut(venue, weeks)
+        silent = 0 if venue == FOLD else count - 1 - weeks[-1].at
         for each, after in zip(found, [*found[1:], None], strict=True):
             rows.append(_row(venue, each, after, silent))
     return rows
@@ -52,7 +52,7 @@ def _names(seen: pd.DataFrame) -> dict[str, dict[date, dict[Tier, str | None]]]:
     ordered = seen.sort_values(["venue", "week_ending", "tier"])
     columns = (ordered[name] for name in ("venue", "week_ending", "tier", "name"))
     for venue, week, tier, name in zip(*columns, strict=True):
-        known = name if isinstance(name, str) and name else None
+        known = without_mpid(name, venue) if isinstance(name, str) and name else None
         found.setdefault(venue, {}).setdefault(week, {})[Tier(tier)] = known
     return found
 

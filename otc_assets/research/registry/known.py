@@ -1,6 +1,6 @@
 """The registry of venues, and who came and went, as known at the end of a day."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from functools import lru_cache
 from typing import Any
@@ -145,9 +145,18 @@ def venue_rows(
     What is not known is None in each column.
     """
     rows = venue_registry(day, dataset, database_url)
-    venue = venue_of(plain_store(dataset, database_url), mpid)
-    mine = rows[rows["venue"] == venue].iloc[::-1].astype(object)
+    mine = of_venues(rows, [mpid], dataset=dataset, database_url=database_url)
+    mine = mine.iloc[::-1].astype(object)
     return mine.where(mine.notna(), None).to_dict("records")
+
+
+def of_venues(
+    rows: pd.DataFrame, mpids: Iterable[str], *, dataset: str, database_url: str | None = None
+) -> pd.DataFrame:
+    """Return the rows that are of some venues, by their ``mpid`` or by a dealer's CRD number."""
+    store = plain_store(dataset, database_url)
+    venues = {venue_of(store, mpid) for mpid in mpids}
+    return rows[rows["venue"].isin(venues)].reset_index(drop=True)
 
 
 def came_and_went(

@@ -93,7 +93,7 @@ def placed(
     return seen, len(every)
 
 
-def cut(weeks: Sequence[Seen], *, is_fold: bool = False) -> list[Interval]:
+def cut(venue: str, weeks: Sequence[Seen]) -> list[Interval]:
     """Return the intervals of a venue, given its weeks in order.
 
     Each begins as ``unknown`` (the venue was there in the first known week), ``new``, ``renamed``
@@ -105,7 +105,7 @@ def cut(weeks: Sequence[Seen], *, is_fold: bool = False) -> list[Interval]:
     for week in weeks[1:]:
         current = found[-1]
         absent = week.at - current.weeks[-1].at - 1
-        how = None if is_fold else _change(current, week.name, absent)
+        how = None if venue == FOLD else _change(current, week.name, absent)
         if how:
             found.append(_begin(current, week, how, absent))
         else:

@@ -17,6 +17,12 @@ GENERIC = frozenset(
 """Words that many venues have in their names: two that share one of them may be strangers."""
 
 
+def without_mpid(name: str, mpid: str) -> str:
+    """Return a name without the MPID that FINRA writes before many; a name that is it stays."""
+    first, _, rest = name.partition(" ")
+    return rest.strip() or name if first.casefold() == mpid.casefold() else name
+
+
 def is_same_name(one: str, other: str) -> bool:
     """Tell whether two names differ at most in spelling.
 

@@ -139,7 +139,7 @@ def _names_by_slice(slices: Slices) -> dict[WeekKey, Mapping[str, str]]:
             number = slices.revisions[week][0].source_revision
             written = state_of(slices.store).written_of([week])
             found[week] = _names(slices.store, week, number, frozenset(lacking), written)
-            there |= found[week].keys()
+            there.update(found[week])
     return found
 
 
@@ -148,23 +148,29 @@ def _names(
     store: Store, week: WeekKey, number: int, venues: AbstractSet[str], _written: bytes
 ) -> Mapping[str, str]:
     """Return the name that each of some venues has in its first line of a revision."""
-    rows = rows_table(RAW.name, store.dataset).c
     found: dict[str, str] = {}
     with store.read() as reader:
         if (lines := _lines(reader, RAW.name, week, source_revision=number)) is None:
             return found
-        query = sa.select(rows[VENUE], rows.venue_name).where(*lines)
-        ordered = query.order_by(rows.lineage_number, rows.line_number)
-        for mpid, name in reader.connection.execute(ordered.limit(FIRST_LINES)):
-            if name:
-                found.setdefault(mpid, name)
+        rows = rows_table(RAW.name, store.dataset).c
+        order = rows.lineage_number, rows.line_number
+        query = sa.select(rows[VENUE], rows.venue_name, *order).where(*lines)
+        found |= _first_names(reader, query.order_by(*order).limit(FIRST_LINES))
         if lacking := venues - found.keys():
-            there = query.where(rows[VENUE].in_(lacking), rows.venue_name != "")
-            for mpid, name in reader.connection.execute(
-                there.order_by(rows.lineage_number, rows.line_number)
-            ):
-                found.setdefault(mpid, name)
+            found |= _first_names(reader, query.where(rows[VENUE].in_(lacking)))
     return {mpid: name for mpid, name in found.items() if mpid in venues}
+
+
+def _first_names(reader: SliceReader, lines: sa.Select[Any]) -> dict[str, str]:
+    """Return the first name that each venue has in some lines."""
+    rows = lines.subquery().c
+    first = sa.func.min(rows.lineage_number), sa.func.min(rows.line_number)
+    query = sa.select(rows[VENUE], rows.venue_name).where(rows.venue_name != "")
+    found: dict[str, str] = {}
+    by_name = query.group_by(rows[VENUE], rows.venue_name).order_by(*first)
+    for mpid, name in reader.connection.execute(by_name):
+        found.setdefault(mpid, name)
+    return found
 
 
 def symbols(

@@ -32,13 +32,14 @@ CORRECTED, CORRECTED_ON = 9, date(2024, 7, 1)
 TIER_1 = [
     ("BACK", "ASPEN ATS", 1, 3, "AB"),
     ("BACK", "ASPEN ATS", 18, 20, "AB"),
-    ("GONE", "WILLOW BLOCK", 1, 12, "WXYZ"),
+    ("GONE", "WILLOW BLOCK", 1, 11, "WXYZ"),
+    ("GONE", "GONE WILLOW BLOCK", 12, 12, "WXYZ"),
     ("NEWB", "CEDAR NEXT ATS", 11, 20, "ABCDEFGHKL"),
     ("OLDA", "CEDAR ATS", 1, 10, LETTERS),
     ("RENM", "OAK CROSSING ATS", 1, 8, "ABC"),
     ("RENM", "ELM MIDPOINT ATS", 9, 20, "ABC"),
-    ("REUS", "MAPLE DARK BOOK", 1, 4, "CD"),
-    ("REUS", "ZEBRA EXECUTION", 9, 20, "EF"),
+    ("REUS", "REUS MAPLE DARK BOOK", 1, 4, "CD"),
+    ("REUS", "REUS ZEBRA EXECUTION", 9, 20, "EF"),
     ("SPEL", "Birch Pool, LLC", 1, 19, "AJ"),
     ("SPEL", "BIRCH POOL L.L.C.", 20, 20, "AJ"),
 ]
