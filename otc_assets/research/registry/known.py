@@ -21,7 +21,7 @@ from otc_assets.research.registry.corrections import (
 from otc_assets.research.registry.intervals import BEGAN, ENDED, Row, intervals
 from otc_assets.research.registry.lives import FOLD
 from otc_assets.research.registry.overlaps import SYMBOL_WEEKS, overlap
-from otc_assets.research.registry.seen import Slices, seen, slices_known, symbols, venue_of
+from otc_assets.research.registry.seen import Slices, seen, slices_known, traded, venue_of
 from otc_assets.research.registry.succession import (
     PREDECESSOR,
     SUCCESSOR,
@@ -70,7 +70,7 @@ def venue_registry(
 
     """
     day = None if as_of is None else day_known(as_of)
-    names = [dataset] if dataset else [each.name for each in DATASETS]
+    names = [dataset] if dataset is not None else [each.name for each in DATASETS]
     stores = [plain_store(name, database_url) for name in names]
     found = [store for store in stores if store.has_content()] or [store_of(names[0], database_url)]
     corrections = read_corrections()
@@ -114,26 +114,12 @@ def _registry(
 
 
 def _overlaps(slices: Slices, rows: Sequence[Row]) -> dict[Pair, dict[str, Any]]:
-    """Return what each pair of intervals shares, after one query for each slice of theirs."""
-    asked = {
-        (old, new): (rows[old]["weeks"][-SYMBOL_WEEKS:], rows[new]["weeks"][:SYMBOL_WEEKS])
-        for old, new in pairs(rows, slices.weeks)
-    }
-    by_week: dict[date, set[str]] = {}
-    for numbers, weeks in asked.items():
-        for number, some in zip(numbers, weeks, strict=True):
-            for week in some:
-                by_week.setdefault(week, set()).add(rows[number]["venue"])
-    wanted = {w: by_week[w.week_ending] for w in slices.venues if w.week_ending in by_week}
-    traded = symbols(slices, wanted)
+    """Return what each pair of intervals shares in the weeks around the change."""
     found = {}
-    for (old, new), both in asked.items():
-        sides = [[w for w in traded if w.week_ending in some] for some in both]
-        before, after = (
-            [(w, symbol) for w in side for symbol in traded[w].get(rows[number]["venue"], [])]
-            for number, side in zip((old, new), sides, strict=True)
-        )
-        found[old, new] = overlap(before, after, (sides[0], sides[1]))
+    for old, new in pairs(rows, slices.weeks):
+        before = traded(slices, rows[old]["venue"], rows[old]["weeks"][-SYMBOL_WEEKS:])
+        after = traded(slices, rows[new]["venue"], rows[new]["weeks"][:SYMBOL_WEEKS])
+        found[old, new] = overlap(before, after)
     return found
 
 

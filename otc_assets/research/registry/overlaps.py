@@ -3,7 +3,7 @@
 Pure: no store is read.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from otc_assets.domain.tiers import Tier
@@ -12,24 +12,21 @@ from otc_assets.domain.weeks import WeekKey
 SYMBOL_WEEKS = 2
 """Weeks whose symbols are compared: the last of one venue and the first of another are often
 broken off in the middle."""
-Traded = Iterable[tuple[WeekKey, str]]
-"""Symbols of a venue, each with its slice."""
+Traded = Mapping[WeekKey, Collection[str]]
+"""The symbols of a venue by slice, of each slice whose symbols are known."""
 
 
-def overlap(
-    before: Traded, after: Traded, slices: tuple[Collection[WeekKey], Collection[WeekKey]]
-) -> dict[str, Any]:
+def overlap(before: Traded, after: Traded) -> dict[str, Any]:
     """Return how many symbols one venue had, another has, and both; empty if that cannot be told.
 
     Args:
         before: what the one traded in its last weeks.
-        after: what the other traded in its first weeks.
-        slices: those of these weeks whose symbols are known. Only tiers count that are known of
-            both: Tier 1 is public two weeks before the others.
+        after: what the other traded in its first weeks. Only tiers count that are known of both:
+            Tier 1 is public two weeks before the others.
 
     """
-    tiers = {week.tier for week in slices[0]} & {week.tier for week in slices[1]}
-    old, new = (_symbols(rows, tiers) for rows in (before, after))
+    tiers = {week.tier for week in before} & {week.tier for week in after}
+    old, new = (_symbols(each, tiers) for each in (before, after))
     if not old or not new:
         return {}
     shared = len(old & new)
@@ -41,8 +38,8 @@ def overlap(
     }
 
 
-def _symbols(rows: Traded, tiers: Collection[Tier]) -> set[tuple[Tier, str]]:
-    return {(week.tier, symbol) for week, symbol in rows if week.tier in tiers}
+def _symbols(traded: Traded, tiers: Collection[Tier]) -> set[tuple[Tier, str]]:
+    return {(w.tier, symbol) for w, each in traded.items() if w.tier in tiers for symbol in each}
 
 
 def confidence(shared: dict[str, Any]) -> float:

@@ -173,20 +173,16 @@ def _first_names(reader: SliceReader, lines: sa.Select[Any]) -> dict[str, str]:
     return found
 
 
-def symbols(
-    slices: Slices, wanted: Mapping[WeekKey, AbstractSet[str]]
-) -> dict[WeekKey, dict[str, list[str]]]:
-    """Return the symbols of some venues in some slices, without slices that cannot be told."""
-    found: dict[WeekKey, dict[str, list[str]]] = {}
+def traded(slices: Slices, venue: str, weeks: Iterable[date]) -> dict[WeekKey, set[str]]:
+    """Return the symbols of a venue by slice, of each slice of some weeks that can tell."""
+    known = [WeekKey(tier, week) for week in weeks for tier in Tier]
+    found: dict[WeekKey, set[str]] = {}
     with slices.store.read() as reader:
-        for week in wanted.keys() & slices.venues.keys():
-            mine = [m for m in slices.venues[week] if venue_of(slices.store, m) in wanted[week]]
-            rows = _symbols(reader, week, *slices.revisions[week], mine)
-            if rows is not None:
-                by_venue: dict[str, list[str]] = {}
-                for mpid, symbol in rows:
-                    by_venue.setdefault(venue_of(slices.store, mpid), []).append(symbol)
-                found[week] = by_venue
+        for week in (each for each in known if each in slices.venues):
+            mine = [m for m in slices.venues[week] if venue_of(slices.store, m) == venue]
+            symbols = _symbols(reader, week, *slices.revisions[week], mine)
+            if symbols is not None:
+                found[week] = symbols
     return found
 
 
@@ -196,14 +192,16 @@ def venue_of(store: Store, mpid: str) -> str:
 
 
 def _symbols(
-    reader: SliceReader, week: WeekKey, then: Revision, now: Revision, mpids: Iterable[str]
-) -> Iterable[Any] | None:
-    """Return each mpid and symbol of a revision; None if the archive alone keeps its rows."""
+    reader: SliceReader, week: WeekKey, then: Revision, now: Revision, mpids: list[str]
+) -> set[str] | None:
+    """Return the symbols of some venues in a revision; None if the archive alone keeps its rows."""
     name, equal = RAW.name, {"source_revision": then.source_revision}
     if then == now:
         name, equal = VOLUME.name, {}
     if (lines := _lines(reader, name, week, **equal)) is None:
         return None
+    if not mpids:
+        return set()
     rows = rows_table(name, reader.dataset)
-    query = sa.select(rows.c[VENUE], rows.c.symbol).where(*lines, rows.c[VENUE].in_(list(mpids)))
-    return reader.connection.execute(query.distinct()).all()
+    query = sa.select(rows.c.symbol).where(*lines, rows.c[VENUE].in_(mpids))
+    return set(reader.connection.execute(query).scalars())

@@ -117,10 +117,9 @@ def test_of_two_that_begin_the_one_with_more_of_the_symbols_is_the_successor():
     rows = intervals(*frames({"AAAA": dict.fromkeys(range(5), "AAAA"), **last}, 9))
     assert pairs(rows, [week(n) for n in range(10)]) == [(0, 1), (0, 2)]
 
-    def share(*symbols: str) -> dict[str, Any]:
+    def share(symbols: str) -> dict[str, Any]:
         at = WeekKey(Tier.NMS_TIER_1, week(4))
-        sides = ([(at, s) for s in each] for each in ("PQRS", *symbols))
-        return overlap(*sides, ([at], [at]))
+        return overlap({at: "PQRS"}, {at: symbols})
 
     found = with_successors(rows, {(0, 1): share("PQXY"), (0, 2): share("PQRX")})
     assert [r["successor"] for r in found] == ["CCCC", None, None]
@@ -132,8 +131,8 @@ def test_of_two_that_begin_the_one_with_more_of_the_symbols_is_the_successor():
 
 def test_a_small_venue_among_the_symbols_of_a_large_one_is_no_sure_predecessor():
     at = WeekKey(Tier.NMS_TIER_1, week(4))
-    small, large = [(at, f"S{n}") for n in range(9)], [(at, f"S{n}") for n in range(900)]
-    shared = overlap(small, large, ([at], [at]))
+    names = [f"S{number}" for number in range(900)]
+    shared = overlap({at: names[:9]}, {at: names})
     assert shared["pct_kept"] == 100.0
     assert confidence(shared) == 9.0  # 9 / sqrt(9 * 900) is a tenth, times 9 / 10
 
@@ -141,9 +140,9 @@ def test_a_small_venue_among_the_symbols_of_a_large_one_is_no_sure_predecessor()
 def test_symbols_are_compared_in_tiers_that_are_known_of_both():
     early, otc = WeekKey(Tier.NMS_TIER_1, week(4)), WeekKey(Tier.OTC, week(4))
     late = WeekKey(Tier.NMS_TIER_1, week(5))
-    shared = overlap([(early, "A"), (otc, "B")], [(late, "A")], ([early, otc], [late]))
+    shared = overlap({early: "A", otc: "B"}, {late: "A"})
     assert (shared["symbols_before"], shared["pct_kept"]) == (1, 100.0)
-    assert overlap([(otc, "B")], [(late, "A")], ([otc], [late])) == {}
+    assert overlap({otc: "B"}, {late: "A"}) == {}
 
 
 NAMES = st.sampled_from(["OAK ATS", "Oak ATS, LLC", "OAK CROSS", "ELM POOL", None])
