@@ -75,18 +75,18 @@ def friday(number: int) -> date:
     return date(2024, 1, 5) + timedelta(weeks=number - 1)
 
 
-def write(folder: Path) -> None:
-    """Write every publication, and the correction, as files."""
-    for tier, venues, numbers in (
-        (Tier.NMS_TIER_1, TIER_1, range(1, 21)),
-        (Tier.OTC, OTC, range(15, 19)),
-    ):
-        for number in numbers:
-            week = WeekKey(tier, friday(number))
-            _download(folder, week, venues, number, expected_publication_date(week))
+def write(folder: Path, until: date) -> None:
+    """Write every publication up to a day, and the correction, as files."""
+    slices = [(Tier.NMS_TIER_1, TIER_1, number) for number in range(1, 21)]
+    slices += [(Tier.OTC, OTC, number) for number in range(15, 19)]
+    for tier, venues, number in slices:
+        week = WeekKey(tier, friday(number))
+        if (day := expected_publication_date(week)) <= until:
+            _download(folder, week, venues, number, day)
     corrected = [(m, "OAK CROSSING ATS" if m == "RENM" else n, *rest) for m, n, *rest in TIER_1]
     week = WeekKey(Tier.NMS_TIER_1, friday(CORRECTED))
-    _download(folder, week, corrected, CORRECTED, CORRECTED_ON)
+    if until >= CORRECTED_ON:
+        _download(folder, week, corrected, CORRECTED, CORRECTED_ON)
     for number in range(1, 7):
         _records(folder / "non_ats", WeekKey(Tier.NMS_TIER_1, friday(number)), number)
 
@@ -132,15 +132,16 @@ def _records(folder: Path, week: WeekKey, number: int) -> None:
     (folder / f"week_{week.week_ending}.json").write_text(json.dumps(rows))
 
 
-def load(url: str, folder: Path) -> None:
-    """Take the files into an empty store, as far as the registry needs."""
+def load(url: str, folder: Path, until: date = TODAY) -> None:
+    """Take what was public on a day into an empty store, as far as the registry needs."""
     source = folder / "source"
     source.mkdir()
-    write(source)
+    write(source, until)
     tier_1 = [WeekKey(Tier.NMS_TIER_1, friday(number)) for number in range(1, 21)]
     otc = [WeekKey(Tier.OTC, friday(number)) for number in range(15, 19)]
     for dataset, weeks in ((ATS, tier_1 + otc), (NON_ATS, tier_1[:6])):
-        take_in(url, dataset, folder, weeks)
+        public = [week for week in weeks if expected_publication_date(week) <= until]
+        take_in(url, dataset, folder, public)
 
 
 def take_in(

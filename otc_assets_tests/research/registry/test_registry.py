@@ -20,6 +20,7 @@ from otc_assets_tests.research.registry.history import (
     DEALER_REGISTRY,
     REGISTRY,
     friday,
+    load,
     take_in,
 )
 
@@ -110,6 +111,18 @@ def test_a_day_on_which_little_was_public_knows_of_no_end(history_url: str):
     assert set(rows["valid_from"].dt.date) == {friday(1), friday(4), friday(9)}
     assert pd.isna(row(rows, "OLDA")["valid_until"])
     assert "NEWB" not in set(rows["venue"])
+
+
+def test_the_registry_of_a_day_is_that_of_a_store_that_has_read_nothing_later(
+    sqlite_history: str, tmp_path: Path
+):
+    day = date(2024, 4, 8)  # week 12 of Tier 1 became public; the correction of week 9 did not
+    url = f"sqlite:///{tmp_path / 'otc.db'}"
+    load(url, tmp_path, until=day)
+    then = venue_registry(day, database_url=sqlite_history)
+    pd.testing.assert_frame_equal(then, venue_registry(database_url=url))
+    assert row(then, "OLDA")["successor"] == "NEWB"
+    assert row(then, "RENM", 1)["valid_from"].date() == friday(CORRECTED)
 
 
 def test_an_owners_volume_is_that_of_its_venue_and_those_before(history_url: str):
