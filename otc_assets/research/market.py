@@ -88,7 +88,7 @@ def league(
         share_change=now["market_share_pct"].to_numpy()
         - then["market_share_pct"].reindex(now[VENUE]).to_numpy(),
         rank_change=then["rank"].reindex(now[VENUE]).to_numpy(float) - now["rank"].to_numpy(),
-        came_or_went=now[VENUE].map(came_or_went.get),
+        came_or_went=pd.Series([came_or_went.get(v) for v in now[VENUE]], now.index, dtype=object),
     ).reset_index(drop=True)
 
 

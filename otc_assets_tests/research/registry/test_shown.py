@@ -45,13 +45,13 @@ def test_the_page_of_a_dealer_has_the_names_of_its_crd_number(page: Callable[[st
     assert [row["Name"] for row in rows] == ["ELM CAPITAL INC", "OAK SECURITIES LLC"]
 
 
-def test_the_league_marks_who_is_back_and_who_is_seen_for_the_last_time(
+def test_the_league_marks_who_is_back_and_knows_of_no_later_end(
     page: Callable[[str], Page],
 ):
     back = [row["Venue"] for row in page("/?as_of=2024-05-20").rows("league-table")]
-    assert "BACK returned" in back
-    now = [row["Venue"] for row in page("/").rows("league-table")]
-    assert "BACK" in now
+    assert sorted(back) == ["BACK returned", "NEWB", "RENM", "REUS", "SPEL"]
+    last = [row["Venue"] for row in page("/?as_of=2024-04-08").rows("league-table")]
+    assert "GONE" in last  # week 12 is the newest: nobody knows yet that it is its last
 
 
 def test_the_command_prints_a_venue_and_its_successor(
