@@ -12,6 +12,7 @@ from otc_assets.assets.page import build_page
 from otc_assets.assets.platform import Platform
 from otc_assets.assets.previews import accept_previews
 from otc_assets.assets.venues import build_venues
+from otc_assets.automation.history import fetch_history, fetch_history_monthly
 from otc_assets.automation.incidents import incidents, notifications
 from otc_assets.automation.jobs import build_jobs, page_job
 from otc_assets.automation.schedules import build_schedules, page_schedule
@@ -48,7 +49,11 @@ def build_defs(datasets: Sequence[Dataset] = DATASETS, **resource_overrides: Any
             *build_feature_checks(datasets),
             *build_venue_checks(datasets),
         ],
-        jobs=[*(job for dataset in datasets for job in build_jobs(dataset)), page_job()],
+        jobs=[
+            *(job for dataset in datasets for job in build_jobs(dataset)),
+            page_job(),
+            fetch_history,
+        ],
         sensors=[
             *(publication_sensor(dataset) for dataset in datasets),
             incidents,
@@ -57,6 +62,7 @@ def build_defs(datasets: Sequence[Dataset] = DATASETS, **resource_overrides: Any
         schedules=[
             *(schedule for dataset in datasets for schedule in build_schedules(dataset)),
             page_schedule(),
+            fetch_history_monthly,
         ],
         resources={"platform": Platform(), **resource_overrides},
         # A process for each step would spend 5 to 12 seconds on imports; scale out by runs.

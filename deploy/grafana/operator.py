@@ -93,7 +93,7 @@ def _lag(board: dashboard.Dashboard) -> None:
         bars(
             "Slices by status",
             "Slices (one tier in one week) of the store: loaded, archived by retention, missing at "
-            "the source, not due, refused.",
+            "the source, no longer offered, not due, refused.",
             "short",
             (f"sum by (dataset, status) (otc_slices{{{D}}})", "{{dataset}} {{status}}"),
         ),
@@ -224,6 +224,23 @@ def _finra(board: dashboard.Dashboard) -> None:
                 f" / sum by (outcome) (rate({requests}_count[$__rate_interval]))",
                 "{{outcome}}",
             ),
+            span=12,
+        ),
+        lines(
+            "FINRA's volume this month",
+            "Bytes received since the first of the month (UTC), and how many may be; history stops "
+            "at 80 % of them.",
+            "decbytes",
+            ("otc_finra_received_bytes_this_month", "received"),
+            ("otc_finra_bytes_per_month", "limit"),
+            span=12,
+        ),
+        bars(
+            "Weeks no longer offered",
+            "Weeks that are due, not in the store, and dropped by FINRA: only files have them. "
+            "None of them is missing.",
+            "short",
+            (f"sum by (dataset) (otc_weeks_no_longer_offered{{{D}}})", "{{dataset}}"),
             span=12,
         ),
     ):

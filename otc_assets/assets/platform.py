@@ -10,22 +10,27 @@ from upath import UPath
 from otc_assets.assets.traces import close_run_span, open_run_span
 from otc_assets.domain.calendar import today
 from otc_assets.domain.datasets import ATS, Dataset
+from otc_assets.domain.offers import Offers
 from otc_assets.operations.follow import Reach
 from otc_assets.operations.ownership import claim_archive, claim_features
 from otc_assets.operations.recall import Recall
 from otc_assets.settings import number_setting, setting
 from otc_assets.sources.archive import Archive
 from otc_assets.sources.files import FileSource
-from otc_assets.sources.finra import FinraSource
+from otc_assets.sources.finra import FinraSource, Means
 from otc_assets.sources.finra_client import (
     Credentials,
     FinraClient,
     finra_address,
     finra_credentials,
 )
+from otc_assets.sources.history import History
+from otc_assets.sources.listings import Listings
 from otc_assets.sources.outage import Outage
 from otc_assets.sources.source import Index, Source
+from otc_assets.sources.volume import Volume, bytes_per_month
 from otc_assets.tracing import NOTHING, Span
+from otc_assets.warehouse.listings import remember_listing
 from otc_assets.warehouse.requests import RequestLog
 from otc_assets.warehouse.store import Warehouse
 from otc_assets.warehouse.writer import RunIds
@@ -83,17 +88,17 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
     page_url: str = ""
     """Where the page for researchers is written. Default: OTC_PAGE_URL."""
     _outage: Outage = PrivateAttr(default_factory=lambda: Outage("FINRA"))
+    _listings: Listings | None = PrivateAttr(default=None)
     _span: Span = PrivateAttr(default=NOTHING)
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
-        """Begin a run, or a sensor's tick: what an earlier one knew of an outage is forgotten."""
-        self._outage = Outage("FINRA")
+        """Begin a run, or a sensor's tick: what an earlier one knew of FINRA is forgotten."""
+        self._outage, self._listings = Outage("FINRA"), None
         self._span = open_run_span(context, run_ids)
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
         """End a run, or a tick: its requests are counted, and its spans sent if it is traced."""
-        if self._kind() == "finra":
-            self._requests().flush()
+        self.store_counts()
         close_run_span(self._span, context)
 
     def warehouse(self, dataset: Dataset) -> Warehouse:
@@ -134,16 +139,48 @@ class Platform(dg.ConfigurableResource):  # type: ignore[type-arg]
         """Return the same for a sensor, which has little time, and whose next tick comes soon."""
         return self._source(is_poll=True).index(today(), dataset)
 
+    def offers(self, dataset: Dataset, *, is_poll: bool = False) -> Offers:
+        """Ask FINRA what it lists of a dataset, and remember it in the store.
+
+        Raises:
+            SourceError: it cannot be asked.
+            ValueError: the source is not FINRA.
+
+        """
+        means = self._means(is_poll=is_poll)
+        return means.listings.offers(means.client, dataset)
+
+    def store_counts(self) -> None:
+        """Store what was counted of FINRA's requests, as the end of a run does."""
+        if self.asks_finra:
+            self._requests().flush()
+
+    @property
+    def asks_finra(self) -> bool:
+        """Whether the source is FINRA's Query API."""
+        return self._kind() == "finra"
+
     def _source(self, *, is_poll: bool = False) -> Source:
         kind = self._kind()
         if kind == "files":
             return _files(self.source_url or setting("OTC_SOURCE_URL"))
         if kind == "finra":
-            url = self.source_url or finra_address()
-            rate = number_setting("OTC_REQUESTS_PER_SECOND")
-            client = _client(url, finra_credentials(), rate, self._requests(), is_poll=is_poll)
-            return FinraSource(client, self._outage)
+            return FinraSource(self._means(is_poll=is_poll))
         raise ValueError(f"OTC_SOURCE must be files or finra, and is {kind!r}")
+
+    def _means(self, *, is_poll: bool) -> Means:
+        url, requests = self.source_url or finra_address(), self._requests()
+        rate = number_setting("OTC_REQUESTS_PER_SECOND")
+        if self._listings is None:
+            engine = self.warehouse(ATS).engine
+            self._listings = Listings(lambda name, weeks: remember_listing(engine, name, weeks))
+        return Means(
+            _client(url, finra_credentials(), rate, requests, is_poll=is_poll),
+            self._outage,
+            History(self.archive),
+            self._listings,
+            Volume(requests.received_this_month, bytes_per_month()),
+        )
 
     def _kind(self) -> str:
         return self.source or setting("OTC_SOURCE")

@@ -1,15 +1,16 @@
-"""Asks Dagster for a backfill of exactly some slices, as the UI's dialog does.
+"""Asks Dagster for a backfill of exactly some slices, as the UI's dialog does, and how it stands.
 
 Dagster has no public call for it outside GraphQL; what its daemon uses for a sensor's backfill is
 used here, and in this one file.
 """
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.assets.graph.asset_graph_subset import AssetGraphSubset
-from dagster._core.execution.backfill import PartitionBackfill
+from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 from dagster._core.utils import make_new_backfill_id
 
 from otc_assets.assets.features import FEATURES_KEY
@@ -17,25 +18,30 @@ from otc_assets.assets.partitions import SLICES, partition_key_of, table_keys
 from otc_assets.domain.datasets import Dataset
 from otc_assets.domain.weeks import WeekKey
 
+UNDER_WAY = (BulkActionStatus.REQUESTED, BulkActionStatus.CANCELING)
+CANCELED = (BulkActionStatus.CANCELED, BulkActionStatus.CANCELING)
+
 
 def request_backfill(
-    instance: dg.DagsterInstance, dataset: Dataset, slices: Collection[WeekKey], title: str
+    instance: dg.DagsterInstance,
+    slices: Mapping[Dataset, Collection[WeekKey]],
+    title: str,
+    tags: Mapping[str, str] | None = None,
 ) -> str:
-    """Request every asset of a dataset, and the features, for ``slices``; return the backfill's id.
+    """Request every asset of some datasets, and the features, for slices of each.
 
-    Dagster's daemon, which `dagster dev` brings, makes the runs.
+    Dagster's daemon, which `dagster dev` brings, makes the runs. Returns the backfill's id.
     """
-    subset = SLICES.subset_with_partition_keys([partition_key_of(week) for week in slices])
+    subsets = {key: _subset(weeks) for each, weeks in slices.items() for key in table_keys(each)}
+    subsets[FEATURES_KEY] = _subset({week for weeks in slices.values() for week in weeks})
     backfill_id = make_new_backfill_id()
     backfill = PartitionBackfill.from_asset_graph_subset(
         backfill_id=backfill_id,
         backfill_timestamp=time.time(),
-        tags={},
+        tags=dict(tags or {}),
         dynamic_partitions_store=instance,
         asset_graph_subset=AssetGraphSubset(  # type: ignore[call-arg]  # its __new__ is hidden
-            partitions_subsets_by_asset_key=dict.fromkeys(
-                [*table_keys(dataset), FEATURES_KEY], subset
-            ),
+            partitions_subsets_by_asset_key=subsets,
             non_partitioned_asset_keys=set(),
         ),
         title=title,
@@ -44,3 +50,12 @@ def request_backfill(
     )
     instance.add_backfill(backfill)
     return backfill_id
+
+
+def tagged_backfills(instance: dg.DagsterInstance, tag: str) -> list[PartitionBackfill]:
+    """Return the backfills that were requested with a tag, newest first."""
+    return [each for each in instance.get_backfills() if tag in (each.tags or {})]
+
+
+def _subset(slices: Collection[WeekKey]) -> Any:
+    return SLICES.subset_with_partition_keys([partition_key_of(week) for week in slices])

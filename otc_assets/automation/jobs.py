@@ -12,6 +12,7 @@ from otc_assets.assets.platform import Platform, reach, run_ids
 from otc_assets.assets.traces import slice_span, step
 from otc_assets.automation.backfills import request_backfill
 from otc_assets.checks.verify import verify_check_key
+from otc_assets.checks.watch import look_at_listings
 from otc_assets.domain.calendar import today
 from otc_assets.domain.datasets import Dataset
 from otc_assets.domain.gaps import gaps
@@ -27,7 +28,7 @@ from otc_assets.operations.retention import (
     told,
 )
 from otc_assets.operations.versions import retire
-from otc_assets.sources.errors import OutageError, SourceError
+from otc_assets.sources.errors import OutageError, SourceError, VolumeError
 from otc_assets.warehouse.store import Warehouse
 
 OF_ALL_SLICES = dg.AssetSelection.from_string('key:"research_page" or key:"venue_registry"')
@@ -111,7 +112,7 @@ def corrections_job(dataset: Dataset) -> dg.JobDefinition:
                     has_changed = reread(warehouse, index, week, run, day)
                 if has_changed:
                     context.log.info(f"{week} has changed; the publication sensor will request it")
-            except OutageError as error:
+            except (OutageError, VolumeError) as error:
                 failed.append(f"{week}: {error}; those after it were not asked for")
                 break
             except SourceError as error:
@@ -135,8 +136,8 @@ def fill_gaps_job(dataset: Dataset) -> dg.JobDefinition:
 
     def missing(warehouse: Warehouse) -> list[WeekKey]:
         with warehouse.read() as reader:
-            loaded = reader.loaded_slices()
-        return [gap.week for gap in gaps(dataset, loaded, today())]
+            found = gaps(dataset, reader.loaded_slices(), today(), reader.offers())
+        return [gap.week for gap in found]
 
     return _backfill_job(dataset, "fill_gaps", "the weeks that are due and lacking", missing)
 
@@ -289,12 +290,13 @@ def _backfill_job(dataset: Dataset, name: str, what: str, find: Any) -> dg.JobDe
     @dg.op(name=f"{dataset.name}_{name}_request")
     @step
     def request(context: dg.OpExecutionContext, platform: Platform) -> None:
+        look_at_listings(context, platform, dataset)
         slices = find(platform.warehouse(dataset))
         if not slices:
             context.log.info(f"{dataset.title}: there are none of {what}")
             return
         title = f"{dataset.title}: {what} ({len(slices)})"
-        backfill = request_backfill(context.instance, dataset, slices, title)
+        backfill = request_backfill(context.instance, {dataset: slices}, title)
         listed = ", ".join(str(week) for week in slices)
         context.log.info(f"backfill {backfill} was requested for {listed}")
 

@@ -11,6 +11,7 @@ Dagster's files lie in the home (OTC_HOME), so that an instance shows the partit
 that the home has, and of no other.
 """
 
+import os
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -63,6 +64,24 @@ class PooledPostgresStorage(DagsterPostgresStorage):
 def dagster_folder() -> str:
     """Return where Dagster keeps its files: OTC_DAGSTER_DIR, by default in the home."""
     return str(Path(setting("OTC_DAGSTER_DIR")).absolute())
+
+
+class InstanceError(RuntimeError):
+    """Dagster's instance cannot be read; the message says what to do."""
+
+
+def instance_that_is_set() -> dg.DagsterInstance:
+    """Return Dagster's instance, and make none.
+
+    Raises:
+        InstanceError: there is none.
+
+    """
+    if not os.environ.get("DAGSTER_HOME"):
+        raise InstanceError("DAGSTER_HOME is not set: set it as for dagster itself")
+    if not os.environ.get("DAGSTER_POSTGRES_URL") and not Path(dagster_folder()).is_dir():
+        raise InstanceError(f"there is no folder {dagster_folder()}: Dagster has never run here")
+    return dg.DagsterInstance.get()
 
 
 class HomeArtifactStorage(LocalArtifactStorage):

@@ -9,14 +9,16 @@ from typing import Any
 import dagster as dg
 
 from otc_assets.assets.partitions import partition_key_of, publications_key
-from otc_assets.assets.platform import Platform
+from otc_assets.assets.platform import Platform, run_ids
 from otc_assets.assets.traces import step
 from otc_assets.domain.calendar import today
 from otc_assets.domain.datasets import Dataset
-from otc_assets.domain.gaps import gaps, lag_days
+from otc_assets.domain.gaps import dropped, gaps, lag_days
 from otc_assets.domain.quality import Severity
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.operations.incidents import reconcile
+from otc_assets.operations.offers import let_go
+from otc_assets.sources.errors import SourceError
 
 PARTITION_TAGS = {"dagster/partition", "dagster/asset_partition_range_start"}
 """Of a run that does slices, which other slices may not fail."""
@@ -34,16 +36,19 @@ def _every_due_week_is_there(dataset: Dataset) -> dg.AssetChecksDefinition:
         asset=publications_key(dataset),
         description="Every week that FINRA should have published by its calendar is in the store, "
         "between the weeks there are and after them, in every tier. More than 3 days late is a "
-        "warning, more than 7 critical.",
+        "warning, more than 7 critical. A week that FINRA no longer offers is told of, and is "
+        "neither; one of its historic set waits for `otc fetch-history`, and is not late.",
     )
     @step
     def every_due_week_is_there(
         context: dg.AssetCheckExecutionContext, platform: Platform
     ) -> Iterable[Any]:
+        look_at_listings(context, platform, dataset)
         with platform.warehouse(dataset).read() as reader:
-            loaded = reader.loaded_slices()
+            loaded, offers = reader.loaded_slices(), reader.offers()
         _write_down(context, platform, dataset)
-        found = gaps(dataset, loaded, today())
+        found = gaps(dataset, loaded, today(), offers)
+        gone = dropped(dataset, loaded, today(), offers)
         late = [gap for gap in found if gap.severity is not Severity.INFO]
         grave = [gap for gap in late if gap.severity is Severity.CRITICAL]
         rows = [
@@ -58,10 +63,13 @@ def _every_due_week_is_there(dataset: Dataset) -> dg.AssetChecksDefinition:
         yield dg.AssetCheckResult(
             passed=not late,
             severity=dg.AssetCheckSeverity.ERROR if grave else dg.AssetCheckSeverity.WARN,
-            description=f"{len(found)} due weeks are lacking, {len(grave)} over 7 days late",
+            description=f"{len(found)} due weeks are lacking, {len(grave)} over 7 days late"
+            + (f"; {len(gone)} are no longer offered by FINRA" if gone else ""),
             metadata={
                 "gaps": table_of(rows),
                 "gap_count": len(found),
+                "no longer offered": table_of([{"slice": partition_key_of(w)} for w in gone]),
+                "no_longer_offered_count": len(gone),
                 "gaps_over_3_days": len(late),
                 "gaps_over_7_days": len(grave),
                 **{f"lag of {t}, days": n for t, n in lag_days(dataset, loaded, found).items()},
@@ -74,6 +82,25 @@ def _every_due_week_is_there(dataset: Dataset) -> dg.AssetChecksDefinition:
             )
 
     return every_due_week_is_there
+
+
+def look_at_listings(
+    context: dg.AssetCheckExecutionContext | dg.OpExecutionContext,
+    platform: Platform,
+    dataset: Dataset,
+) -> None:
+    """Ask FINRA which weeks it offers, and let those go that it has dropped.
+
+    Where it does not answer, what it said the last time counts; another source is not asked.
+    """
+    if not platform.asks_finra:
+        return
+    try:
+        platform.offers(dataset, is_poll=True)
+    except SourceError as error:
+        context.log.warning(f"the last known lists of partitions count: {error}")
+    for week in let_go(platform.warehouse(dataset), run_ids(context.run)):
+        context.log.info(f"{week} is no longer offered by FINRA")
 
 
 def _write_down(

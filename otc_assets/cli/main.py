@@ -8,6 +8,7 @@ import click
 from otc_assets.cli.ask import as_of_day, export, symbol_history
 from otc_assets.cli.doctor import doctor
 from otc_assets.cli.explain import explain
+from otc_assets.cli.history import fetch_history
 from otc_assets.cli.home import migrate
 from otc_assets.cli.mcp import mcp
 from otc_assets.cli.metrics import metrics
@@ -32,6 +33,7 @@ COMMANDS = (
     doctor,
     metrics,
     migrate,
+    fetch_history,
     retain,
     restore,
     notify,
@@ -64,9 +66,9 @@ def otc() -> None:
     """FINRA's weekly off-exchange volume, as it was known.
 
     Reads the store of the home that is set (OTC_HOME, OTC_DATABASE_URL), and never writes to it;
-    `migrate`, `retain --apply`, `restore` and `notify` alone do. Prints tables on a terminal and
-    CSV into a pipe. Exits with 0 if all is well, 1 if something is wrong with the data or nothing
-    was found, 2 after wrong use.
+    `migrate`, `fetch-history`, `retain --apply`, `restore` and `notify` alone do. Prints tables on
+    a terminal and CSV into a pipe. Exits with 0 if all is well, 1 if something is wrong with the
+    data or nothing was found, 2 after wrong use.
     """
 
 

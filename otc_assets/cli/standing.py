@@ -1,5 +1,6 @@
 """`otc status` and `otc gaps`: how things stand."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import date, datetime
 
@@ -9,10 +10,15 @@ import pandas as pd
 from otc_assets.cli.output import json_option, print_frame
 from otc_assets.domain.calendar import today
 from otc_assets.domain.datasets import DATASETS
+from otc_assets.domain.months import this_month
 from otc_assets.domain.quality import Severity
+from otc_assets.domain.weeks import WeekKey
 from otc_assets.operations.recall import store_to_read
 from otc_assets.operations.status import TierStatus, status_of
-from otc_assets.research.standing import lacking
+from otc_assets.research.standing import lacking, no_longer_offered
+from otc_assets.sources.volume import bytes_per_month, told
+from otc_assets.warehouse.requests import received_since, was_asked
+from otc_assets.warehouse.store import Store
 
 COLOURS = {Severity.INFO: "yellow", Severity.WARNING: "yellow", Severity.CRITICAL: "red"}
 day_option = click.option(
@@ -39,6 +45,8 @@ def status(context: click.Context, day: datetime | None, as_json: bool) -> None:
     found = [tier for store in stores for tier in status_of(store, _day(day))]
     colours = {n: "green" if tier.is_well else "red" for n, tier in enumerate(found)}
     print_frame(pd.DataFrame(map(_shown, found)), as_json=as_json, colours=colours)
+    if volume := volume_told(stores[0]):
+        click.echo(f"FINRA has sent {volume} this month", err=True)
     if not all(tier.is_well for tier in found):
         click.echo(_what_to_do(found), err=True)
         context.exit(1)
@@ -51,7 +59,7 @@ def status(context: click.Context, day: datetime | None, as_json: bool) -> None:
 def list_gaps(context: click.Context, day: datetime | None, as_json: bool) -> None:
     """List the weeks that FINRA has published by its calendar and that the store lacks.
 
-    Exits with 1 if there is one.
+    Weeks that FINRA no longer offers are counted, and not listed. Exits with 1 if one is listed.
 
     \b
     Example: otc gaps --day 2025-08-11
@@ -60,12 +68,31 @@ def list_gaps(context: click.Context, day: datetime | None, as_json: bool) -> No
     rows = pd.concat(found, ignore_index=True)
     colours = {n: COLOURS[Severity(severity)] for n, severity in enumerate(rows["severity"])}
     print_frame(rows, as_json=as_json, colours=colours)
+    for dataset in DATASETS:
+        if gone := no_longer_offered(_day(day), dataset=dataset.name):
+            click.echo(f"{dataset.name}: {_gone(gone)}", err=True)
     if len(rows):
         click.echo(f"{len(rows)} weeks are lacking: {FILL}", err=True)
         context.exit(1)
 
 
 FILL = "run the job <dataset>_fill_gaps, or materialize them"
+
+
+def volume_told(store: Store) -> str | None:
+    """Return how much of this month's volume FINRA has sent; None if it was never asked."""
+    with store.read() as reader:
+        if not was_asked(reader.connection):
+            return None
+        return told(received_since(reader.connection, this_month()), bytes_per_month())
+
+
+def _gone(gone: Sequence[WeekKey]) -> str:
+    first, last = gone[0].week_ending, gone[-1].week_ending
+    return (
+        f"FINRA no longer offers {len(gone)} slices that are due and not in the store, of weeks "
+        f"ending {first} to {last}: they can only come from files"
+    )
 
 
 def _day(day: datetime | None) -> date:

@@ -28,6 +28,10 @@ class Dataset:
     """The first week that FINRA published."""
     venue_columns: tuple[str, ...]
     """The columns of raw that identify a venue; joined by a space they are its ``mpid``."""
+    set_name: str = "weeklySummary"
+    """FINRA's set of its newest weeks, which may still be corrected."""
+    historic_set: str = "weeklySummaryHistoric"
+    """FINRA's set of its older weeks, which do not change; all summary types come together."""
     prefix: str = ""
     """Before the names of its tables, and the first part of its asset keys; the first dataset,
     which came before there were others, has none."""

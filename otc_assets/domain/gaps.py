@@ -1,4 +1,7 @@
-"""Gaps: weeks that FINRA should have published and that the store lacks, and how grave that is."""
+"""Gaps: weeks that FINRA should have published and that the store lacks, and how grave that is.
+
+A week that FINRA no longer offers is none: nothing can be done about it but to find its file.
+"""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -6,8 +9,9 @@ from datetime import date
 
 from otc_assets.domain.calendar import due_weeks, expected_publication_date, newest_due_week
 from otc_assets.domain.datasets import Dataset
+from otc_assets.domain.offers import UNKNOWN, Offers
 from otc_assets.domain.quality import Severity
-from otc_assets.domain.weeks import WeekKey
+from otc_assets.domain.weeks import WeekKey, oldest_first
 
 WARNING_AFTER_DAYS, CRITICAL_AFTER_DAYS = 3, 7
 """Design, section 7.2: days past the expected publication date."""
@@ -20,32 +24,53 @@ class Gap:
     week: WeekKey
     expected_publication_date: date
     days_late: int
+    is_history: bool = False
+    """FINRA's historic set alone has it: it waits to be fetched, and is not late."""
 
     @property
     def severity(self) -> Severity:
-        """Info in the first days, in which FINRA or we may just be slow."""
+        """Info in the first days, in which FINRA or we may just be slow, and of history."""
+        if self.is_history:
+            return Severity.INFO
         if self.days_late > CRITICAL_AFTER_DAYS:
             return Severity.CRITICAL
         return Severity.WARNING if self.days_late > WARNING_AFTER_DAYS else Severity.INFO
 
 
-def gaps(dataset: Dataset, loaded: Collection[WeekKey], today: date) -> list[Gap]:
-    """Return every slice that is due on ``today`` and not loaded, by week and tier.
+def gaps(
+    dataset: Dataset, loaded: Collection[WeekKey], today: date, offers: Offers = UNKNOWN
+) -> list[Gap]:
+    """Return every slice that is due on ``today``, not loaded and still offered, by week and tier.
 
     From the first week that is loaded in any tier on: the weeks between (interior), those after the
     last one (trailing), and all of a tier that has nothing. Of an empty store, the newest due week
-    of each tier.
+    of each tier. ``offers`` is what FINRA's listings had; a week that they dropped is no gap.
     """
+    found = []
+    for week in _lacking(dataset, loaded, today):
+        if not offers.no_longer_have(week):
+            expected = expected_publication_date(week, dataset)
+            days = (today - expected).days
+            found.append(Gap(week, expected, days, offers.is_history(week)))
+    return found
+
+
+def dropped(
+    dataset: Dataset, loaded: Collection[WeekKey], today: date, offers: Offers
+) -> list[WeekKey]:
+    """Return the slices that would be `gaps`, and that FINRA no longer offers."""
+    return [week for week in _lacking(dataset, loaded, today) if offers.no_longer_have(week)]
+
+
+def _lacking(dataset: Dataset, loaded: Collection[WeekKey], today: date) -> list[WeekKey]:
     loaded = frozenset(loaded)  # asked for every due week
     first = min((week.week_ending for week in loaded), default=None)
-    found = []
+    found: list[WeekKey] = []
     for tier in dataset.publication_delay:
         start = first or newest_due_week(tier, today, dataset).week_ending
-        for week in due_weeks(tier, start, today, dataset):
-            if week not in loaded:
-                expected = expected_publication_date(week, dataset)
-                found.append(Gap(week, expected, (today - expected).days))
-    return sorted(found, key=lambda gap: (gap.week.week_ending, gap.week.tier))
+        due = due_weeks(tier, start, today, dataset)
+        found += (week for week in due if week not in loaded)
+    return oldest_first(found)
 
 
 def lag_days(
@@ -53,11 +78,12 @@ def lag_days(
 ) -> dict[str, int]:
     """Return for each tier the days past the expected publication of its first trailing gap.
 
-    0 where the newest due week is loaded. ``missing`` is what `gaps` returns.
+    0 where the newest due week is loaded. ``missing`` is what `gaps` returns; history is not late.
     """
     lags = {}
     for tier in dataset.publication_delay:
         newest = max((w.week_ending for w in loaded if w.tier == tier), default=date.min)
-        trailing = [g for g in missing if g.week.tier == tier and g.week.week_ending > newest]
+        late = [gap for gap in missing if gap.week.tier == tier and not gap.is_history]
+        trailing = [gap for gap in late if gap.week.week_ending > newest]
         lags[str(tier)] = max((gap.days_late for gap in trailing), default=0)
     return lags

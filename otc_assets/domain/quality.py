@@ -30,6 +30,8 @@ class SliceStatus(StrEnum):
     """Loaded, and the archive alone keeps the rows of some tables (retention)."""
     MISSING = "missing"
     """Due by the calendar, and the source has nothing."""
+    NOT_OFFERED = "no_longer_offered"
+    """Due, and FINRA has dropped it from its sets: it can only come from files."""
     NOT_DUE = "not_due"
     """FINRA has not published it yet."""
     REFUSED = "refused"
@@ -141,9 +143,10 @@ def grade(
 ) -> Quality | None:
     """Return the quality of a slice: 1 less the penalty of each unexpected failure.
 
-    A slice that is due and has no content scores 0; one that is not due yet has no quality.
+    A slice that is due and has no content scores 0. One that is not due yet, or that FINRA no
+    longer offers, has no quality.
     """
-    if status is SliceStatus.NOT_DUE:
+    if status in (SliceStatus.NOT_DUE, SliceStatus.NOT_OFFERED):
         return None
     if not has_content:
         return quality_of(0.0)

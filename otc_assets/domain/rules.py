@@ -52,15 +52,15 @@ def rule(
 
 @rule("raw", Severity.ERROR)
 def week_is_present(view: SliceView) -> Finding:
-    """Either the source has the week, or FINRA has not published it yet; no file was refused.
+    """The source has the week, or FINRA does not offer it: not yet, or no more; none was refused.
 
     A week without a file is a warning, a file that cannot be taken an error.
     """
     details = {"status": view.status.value} | ({"reason": view.reason} if view.reason else {})
     if view.status is SliceStatus.MISSING:
         return Finding(False, details, severity=Severity.WARNING)
-    not_due = view.status is SliceStatus.NOT_DUE
-    return Finding(view.status.is_loaded or not_due, details, is_expected=not_due)
+    excused = view.status in (SliceStatus.NOT_DUE, SliceStatus.NOT_OFFERED)
+    return Finding(view.status.is_loaded or excused, details, is_expected=excused)
 
 
 PRESENCE = RULES[0]

@@ -217,7 +217,7 @@ MANIFEST = Table(
             "status",
             ColumnType.TEXT,
             "loaded, archived (loaded, and the archive alone keeps some of its rows), missing, "
-            "not_due or refused.",
+            "no_longer_offered (FINRA has dropped it), not_due or refused.",
         ),
         Column("reason", ColumnType.TEXT, "Why it is not loaded, and what to do.", nullable=True),
         Column("stage", ColumnType.TEXT, "The table that was written last."),
@@ -325,6 +325,20 @@ REQUESTS = Table(
         ),
         Column("requests", ColumnType.COUNT, "How many they are."),
         Column("seconds", ColumnType.NUMBER, "Seconds that they took together."),
+        Column("received_bytes", ColumnType.COUNT, "Bytes of the answers, as they were sent."),
+    ),
+)
+
+LISTINGS = Table(
+    name="finra_listings",
+    grain="set of FINRA's",
+    description="Which weeks each of FINRA's sets had when it was last asked for its list; of the "
+    "whole store. What is older, and in neither list of a dataset, FINRA no longer offers.",
+    key=("set_name",),
+    columns=(
+        Column("set_name", ColumnType.TEXT, "weeklySummary or weeklySummaryHistoric."),
+        Column("weeks", ColumnType.JSON, "The weeks of each tier, by their Friday."),
+        Column("asked_on", ColumnType.DATE, "When FINRA was last asked (UTC)."),
     ),
 )
 

@@ -64,7 +64,8 @@ class Asked:
     @property
     def depends(self) -> bytes:
         """The same as long as every page is; pages of operators show today's gaps."""
-        written = [state.written_of(state.slices) for state in self.states.values()]
+        states = self.states.values()
+        written = [state.written_of(state.slices) + state.listed for state in states]
         return b"".join(written) + str(today()).encode()
 
     def slices(self, dataset: str) -> list[WeekKey]:

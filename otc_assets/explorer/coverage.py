@@ -15,7 +15,7 @@ from otc_assets.research.standing import quality
 
 LISTED = 60
 """Slices that are not as they should be, the newest."""
-GOOD = {State.COMPLETE, State.CORRECTED, State.ARCHIVED}
+GOOD = {State.COMPLETE, State.CORRECTED, State.ARCHIVED, State.NOT_OFFERED}
 
 
 def facts(asked: Asked) -> dict[str, Any]:

@@ -100,10 +100,17 @@ OF_EVENTS = (
 OF_SLICES = (
     Described("otc_weeks_missing", GAUGE, SLICES, "Weeks that are due and not in the store."),
     Described(
+        "otc_weeks_no_longer_offered",
+        GAUGE,
+        SLICES,
+        "Weeks that are due, not in the store, and dropped by FINRA; none of them is missing.",
+    ),
+    Described(
         "otc_oldest_gap_days",
         GAUGE,
         SLICES,
-        "Days past the expected publication of the week that lacks longest; 0 if none lacks.",
+        "Days past the expected publication of the week that lacks longest, history aside; 0 if "
+        "none lacks.",
     ),
     Described(
         "otc_ingestion_lag_days",
@@ -146,7 +153,7 @@ OF_SLICES = (
         "otc_slices",
         GAUGE,
         (*SLICES, "status"),
-        "Slices by status: loaded, archived, missing, not_due or refused.",
+        "Slices by status: loaded, archived, missing, no_longer_offered, not_due or refused.",
     ),
     Described("otc_slices_graded", GAUGE, (*SLICES, "grade"), "Slices in the store by grade."),
     Described(
@@ -192,6 +199,18 @@ OF_STORE = (
         ("outcome",),
         "Requests to FINRA by outcome: ok, another HTTP status, or network.",
         REQUEST_BOUNDS,
+    ),
+    Described(
+        "otc_finra_received_bytes_this_month",
+        GAUGE,
+        (),
+        "Bytes that FINRA has sent in this month (UTC).",
+    ),
+    Described(
+        "otc_finra_bytes_per_month",
+        GAUGE,
+        (),
+        "How many may be asked for in a month (OTC_GIGABYTES_PER_MONTH).",
     ),
 )
 

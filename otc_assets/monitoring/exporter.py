@@ -1,13 +1,11 @@
 """The exporter: what Prometheus scrapes, or what is pushed where nobody scrapes."""
 
 import logging
-import os
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from importlib.metadata import version
-from pathlib import Path
 
 import dagster as dg
 import sqlalchemy as sa
@@ -16,7 +14,7 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 from upath import UPath
 
-from otc_assets.automation.storage import dagster_folder
+from otc_assets.automation.storage import InstanceError, instance_that_is_set
 from otc_assets.domain.datasets import ATS, DATASETS
 from otc_assets.monitoring.catalog import Samples
 from otc_assets.monitoring.instance import collect_instance
@@ -37,10 +35,6 @@ JOB = "otc_assets"
 """What pushed metrics are grouped by."""
 
 log = logging.getLogger(__name__)
-
-
-class InstanceError(RuntimeError):
-    """Dagster's instance cannot be read; the message says what to do."""
 
 
 UNREADABLE = (
@@ -134,7 +128,7 @@ class Exporter(Collector):
     def _read_instance(self) -> Samples:
         samples = Samples()
         try:
-            self._instance = self._instance or _instance()
+            self._instance = self._instance or instance_that_is_set()
             collect_instance(self._instance, samples)
         except UNREADABLE:
             self._instance = None  # perhaps it is another one the next time
@@ -176,20 +170,6 @@ def _ask_archive() -> Samples:
     samples = Samples()
     collect_archive(UPath(setting("OTC_ARCHIVE_URL")), samples)
     return samples
-
-
-def _instance() -> dg.DagsterInstance:
-    """Return Dagster's instance, and make none.
-
-    Raises:
-        InstanceError: there is none.
-
-    """
-    if not os.environ.get("DAGSTER_HOME"):
-        raise InstanceError("DAGSTER_HOME is not set: set it as for dagster itself")
-    if not os.environ.get("DAGSTER_POSTGRES_URL") and not Path(dagster_folder()).is_dir():
-        raise InstanceError(f"there is no folder {dagster_folder()}: Dagster has never run here")
-    return dg.DagsterInstance.get()
 
 
 def _commit() -> str:

@@ -12,12 +12,14 @@ from upath import UPath
 
 from otc_assets.domain.calendar import due_weeks, newest_due_week, today, with_zone
 from otc_assets.domain.datasets import Dataset
+from otc_assets.domain.months import this_month
 from otc_assets.domain.quality import GRADES, Severity, SliceStatus
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.monitoring.catalog import WEEKS_SHOWN, Samples
 from otc_assets.operations.status import Standing, TierStatus, standing_of
+from otc_assets.sources.volume import bytes_per_month
 from otc_assets.warehouse.reader import SliceReader
-from otc_assets.warehouse.requests import LABELS
+from otc_assets.warehouse.requests import LABELS, received_since
 from otc_assets.warehouse.schema import REQUEST_COUNTS, STORE
 from otc_assets.warehouse.store import Store
 
@@ -33,7 +35,7 @@ def collect_slices(store: Store, samples: Samples) -> None:
         for tier in found.tiers:
             _add_tier(tier, samples)
         _add_weeks(dataset, found, day, samples)
-        _add_counts(dataset, found.slices, samples)
+        _add_counts(dataset, found, samples)
         _add_failures(reader, samples)
         _add_dead_letters(reader, samples)
         for newest in _newest(found.slices):
@@ -57,6 +59,9 @@ def collect_store(store: Store, samples: Samples) -> None:
             samples.add("otc_store_bytes", sum(file.stat().st_size for file in files))
             samples.add("otc_store_free_bytes", shutil.disk_usage(path.parent).free)
         _add_requests(connection, samples)
+        received = received_since(connection, this_month())
+        samples.add("otc_finra_received_bytes_this_month", received)
+        samples.add("otc_finra_bytes_per_month", bytes_per_month())
 
 
 def collect_archive(archive: UPath, samples: Samples) -> None:
@@ -98,6 +103,7 @@ def _path(store: Store) -> Path:
 def _add_tier(tier: TierStatus, samples: Samples) -> None:
     place = tier.dataset, tier.tier
     samples.add("otc_weeks_missing", tier.missing, *place)
+    samples.add("otc_weeks_no_longer_offered", tier.no_longer_offered, *place)
     samples.add("otc_ingestion_lag_days", tier.lag_days, *place)
     samples.add("otc_dead_letters", tier.dead_letters, *place)
     if tier.newest_week:
@@ -111,7 +117,8 @@ def _add_weeks(dataset: Dataset, found: Standing, day: date, samples: Samples) -
     """Add the score and the presence of each of the newest due weeks, and the oldest gap."""
     lacking = {gap.week for gap in found.gaps}
     for tier in dataset.publication_delay:
-        late = [gap.days_late for gap in found.gaps if gap.week.tier == tier]
+        mine = [gap for gap in found.gaps if gap.week.tier == tier]
+        late = [gap.days_late for gap in mine if not gap.is_history]
         samples.add("otc_oldest_gap_days", max(late, default=0), dataset.name, tier)
         first = newest_due_week(tier, day, dataset).shifted(1 - WEEKS_SHOWN)
         for week in due_weeks(tier, first.week_ending, day, dataset):
@@ -123,13 +130,12 @@ def _add_weeks(dataset: Dataset, found: Standing, day: date, samples: Samples) -
                 samples.add("otc_quality_score", score, *labels)
 
 
-def _add_counts(
-    dataset: Dataset, slices: Mapping[WeekKey, Mapping[str, Any]], samples: Samples
-) -> None:
-    standing = Counter((week.tier, row["status"]) for week, row in slices.items())
+def _add_counts(dataset: Dataset, found: Standing, samples: Samples) -> None:
+    gone = dict.fromkeys(found.dropped, SliceStatus.NOT_OFFERED)  # since it was written, perhaps
+    standing = Counter((w.tier, gone.get(w, row["status"])) for w, row in found.slices.items())
     grades = Counter(
         (week.tier, row["quality_grade"])
-        for week, row in slices.items()
+        for week, row in found.slices.items()
         if row["source_revision"] and row["quality_grade"]
     )
     for tier in dataset.publication_delay:

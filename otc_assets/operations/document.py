@@ -11,9 +11,9 @@ from otc_assets.calculations import (
 )
 from otc_assets.domain.rejects import REASONS
 from otc_assets.domain.rules import rules_of
-from otc_assets.domain.tables import EVENTS, INCIDENTS, RAW, REQUESTS, STORE_TABLES, Table
+from otc_assets.domain.tables import EVENTS, INCIDENTS, LISTINGS, RAW, REQUESTS, STORE_TABLES, Table
 
-OF_THE_STORE = (EVENTS, REQUESTS, INCIDENTS)
+OF_THE_STORE = (EVENTS, REQUESTS, LISTINGS, INCIDENTS)
 END = "<!-- end of generated -->"
 
 

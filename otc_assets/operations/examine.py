@@ -84,6 +84,7 @@ def _setting(name: str) -> tuple[str, str]:
 def _numbers() -> tuple[str, str]:
     names = (
         "OTC_REQUESTS_PER_SECOND",
+        "OTC_GIGABYTES_PER_MONTH",
         "OTC_FOLLOW_WEEKS",
         "OTC_REREAD_WEEKS",
         "OTC_API_REQUESTS_PER_SECOND",

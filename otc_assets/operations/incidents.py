@@ -61,7 +61,7 @@ def problems_of(reader: SliceReader, today: date) -> dict[WeekKey, Problem]:
 def _parts(reader: SliceReader, today: date) -> Iterator[tuple[WeekKey, Problem]]:
     manifests = reader.manifests(*OF_SLICE)
     loaded = [week for week, row in manifests.items() if row["source_revision"]]
-    for gap in gaps(reader.dataset, loaded, today):
+    for gap in gaps(reader.dataset, loaded, today, reader.offers()):
         if days := DAYS.get(gap.severity):
             day = gap.expected_publication_date
             late = f"not in the store; FINRA was to publish it on {day}, over {days} days ago"

@@ -17,11 +17,12 @@ from otc_assets.operations.events import FileFacts, ingestion_of, tell_refusal
 from otc_assets.operations.frames import Knowledge, view_of
 from otc_assets.operations.grading import quality_columns, standing_quality
 from otc_assets.operations.judge import checked
+from otc_assets.operations.offers import no_longer_offered
 from otc_assets.operations.outcome import SliceOutcome
 from otc_assets.operations.recall import UnreadableError
 from otc_assets.operations.revise import Received, Treatment, revise
 from otc_assets.sources.archive import Archive, sha256_of
-from otc_assets.sources.errors import ArchiveError, OutageError, SourceError
+from otc_assets.sources.errors import ArchiveError, OutageError, SourceError, VolumeError
 from otc_assets.sources.parse import parse
 from otc_assets.sources.source import File, Index
 from otc_assets.tracing import current
@@ -65,6 +66,8 @@ class SliceIntake:
     received: list[Received] = field(default_factory=list)
     """Contents that are archived and parsed, in the order of their revisions."""
     refusals: list[str] = field(default_factory=list)
+    postponed: str | None = None
+    """Why the source was not asked for the slice, which is no fault: it waits for next month."""
     is_archive_failing: bool = False
     refused: list[tuple[FileFacts, str]] = field(default_factory=list)
     """The files among them whose bytes the archive keeps, and what is wrong with each."""
@@ -106,6 +109,10 @@ class SliceIntake:
             current().fail(error)
             retry = f"the job {self.warehouse.dataset.name}_retry_dead_letters"
             self.refusals.append(f"{error}; when it answers, run this again, or {retry}")
+            return
+        except VolumeError as error:
+            current().fail(error)
+            self.postponed = str(error)
             return
         except SourceError as error:
             current().fail(error)
@@ -155,7 +162,7 @@ class SliceIntake:
             if self.refusals:
                 key = self.refused[-1][0].archive_key if self.refused else None
                 writer.save_dead_letter(outcome.reason or "", key)
-            else:
+            elif not self.postponed:
                 writer.clear_dead_letter()
         outcome.results.extend([*self.skipped, *stored])
         outcome.events.extend(refused)
@@ -181,12 +188,14 @@ class SliceIntake:
         verdicts = checked(rules_of(RAW), view_of(known, status, reason))
         writer.save_verdicts("raw", verdicts)
         quality = standing_quality(writer, week, status, has_content=loaded)
-        is_read = status.is_loaded
+        version = self.index.version_of(week) if status.is_loaded else None
+        if self.postponed:  # what it was read as, or that it has changed since
+            version = before.get("source_version")
         writer.save_manifest(
             stage=before["stage"] if unchanged and before else "raw",
             row_counts={**counts, "raw": len(rows)},
             expected_publication_date=expected_publication_date(week, writer.dataset),
-            source_version=self.index.version_of(week) if is_read else None,
+            source_version=version,
             **quality_columns(quality),
             **changes,
         )
@@ -209,6 +218,16 @@ class SliceIntake:
         due = expected_publication_date(week, dataset)
         if not is_due(week, self.today, dataset):
             return SliceStatus.NOT_DUE, f"FINRA publishes it on {due}"
+        return self._absence()
+
+    def _absence(self) -> tuple[SliceStatus, str]:
+        """Say why a slice is not there that FINRA has published."""
+        week, dataset = self.week, self.warehouse.dataset
+        if self.postponed:
+            return SliceStatus.MISSING, self.postponed
+        if self.index.no_longer_has(week):
+            return SliceStatus.NOT_OFFERED, no_longer_offered(dataset, week)
+        due = expected_publication_date(week, dataset)
         reason = f"the source has no {dataset.title} data of {week}, which FINRA published on {due}"
         if strays := self.index.strays():
             listed = "; ".join(str(file.error) for file in strays[:3])

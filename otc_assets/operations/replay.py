@@ -117,6 +117,9 @@ class _Archived:
     def files_of(self, week: WeekKey) -> Sequence[File]:
         return [self]
 
+    def no_longer_has(self, week: WeekKey) -> bool:
+        return False
+
     def strays(self) -> Sequence[Stray]:
         return []
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from otc_assets.domain.calendar import newest_due_week
 from otc_assets.domain.datasets import Dataset
-from otc_assets.domain.gaps import Gap, gaps, lag_days
+from otc_assets.domain.gaps import Gap, dropped, gaps, lag_days
 from otc_assets.domain.quality import Severity, SliceStatus
 from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import WeekKey
@@ -43,6 +43,8 @@ class TierStatus:
     """Due, and not in the store, from its first week on."""
     late: int
     """Of these, the ones that are more than 3 days late."""
+    no_longer_offered: int
+    """Due, not in the store, and dropped by FINRA: they can only come from files."""
     refused: int
     """Of which a file could not be taken."""
     archived: int
@@ -67,6 +69,8 @@ class Standing:
     slices: dict[WeekKey, dict[str, Any]]
     """`OF_SLICE` of each slice that the store knows of."""
     gaps: list[Gap]
+    dropped: list[WeekKey]
+    """Weeks that the store lacks, and that FINRA no longer offers."""
     tiers: list[TierStatus]
 
 
@@ -81,13 +85,15 @@ def standing_of(reader: SliceReader, today: date) -> Standing:
     dataset, slices = reader.dataset, reader.manifests(*OF_SLICE)
     dead = [week.tier for week in reader.dead_slices()]
     loaded = [week for week, row in slices.items() if row["source_revision"]]
-    found = gaps(dataset, loaded, today)
+    offers = reader.offers()
+    found = gaps(dataset, loaded, today, offers)
+    gone = dropped(dataset, loaded, today, offers)
     lags = lag_days(dataset, loaded, found)
     tiers = [
-        _tier(dataset, tier, slices, found, dead, lags[str(tier)], today)
+        _tier(dataset, tier, slices, found, gone, dead, lags[str(tier)], today)
         for tier in dataset.publication_delay
     ]
-    return Standing(slices, found, tiers)
+    return Standing(slices, found, gone, tiers)
 
 
 def _tier(
@@ -95,6 +101,7 @@ def _tier(
     tier: Tier,
     slices: dict[WeekKey, dict[str, Any]],
     found: Collection[Gap],
+    gone: Collection[WeekKey],
     dead: list[Tier],
     lag: int,
     today: date,
@@ -111,6 +118,7 @@ def _tier(
         weeks=len(loaded),
         missing=len(missing),
         late=sum(gap.severity is not Severity.INFO for gap in missing),
+        no_longer_offered=sum(week.tier == tier for week in gone),
         refused=sum(row["status"] == SliceStatus.REFUSED for row in rows.values()),
         archived=sum(row["status"] == SliceStatus.ARCHIVED for row in rows.values()),
         dead_letters=dead.count(tier),

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from otc_assets.calculations import output_tables
 from otc_assets.domain.calendar import expected_publication_date, newest_due_week
 from otc_assets.domain.datasets import NON_ATS, Dataset
-from otc_assets.domain.gaps import gaps, lag_days
+from otc_assets.domain.gaps import dropped, gaps, lag_days
 from otc_assets.domain.quality import SliceStatus
 from otc_assets.domain.rules import few_lines_are_rejected
 from otc_assets.domain.tables import RAW
@@ -41,6 +41,7 @@ class State(StrEnum):
     """How a slice that is due stands in the store."""
 
     MISSING = "missing"
+    NOT_OFFERED = "no_longer_offered"
     REFUSED = "refused"
     EMPTY = "empty"
     PARTIAL = "partial"
@@ -56,6 +57,7 @@ class State(StrEnum):
 
 MEANINGS = {
     State.MISSING: "due by FINRA's calendar, and not in the store",
+    State.NOT_OFFERED: "due, not in the store, and no longer offered by FINRA: only files have it",
     State.REFUSED: "a file of it could not be taken; what the store has, if anything, is older",
     State.EMPTY: "in the store, without a row",
     State.PARTIAL: "in the store, but a table is not computed or too many lines were rejected",
@@ -178,18 +180,21 @@ def coverage(warehouse: Store, today: date, shown: int = WEEKS_SHOWN) -> pd.Data
     """
     with warehouse.read() as reader:
         manifest, rejected = reader.manifests(), _too_many_rejects(reader)
+        offers = reader.offers()
     loaded = [week for week, row in manifest.items() if row["source_revision"]]
-    missing = [gap.week for gap in gaps(warehouse.dataset, loaded, today)]
-    slices = oldest_first({*loaded, *missing})
+    missing = [gap.week for gap in gaps(warehouse.dataset, loaded, today, offers)]
+    gone = set(dropped(warehouse.dataset, loaded, today, offers))
+    slices = oldest_first({*loaded, *missing, *gone})
     start = slices[-1].week_ending - timedelta(weeks=shown - 1)
     rows = []
     for week in (week for week in slices if week.week_ending >= start):
         row = manifest.get(week, {})
+        state = state_of(row, has_many_rejects=week in rejected, is_offered=week not in gone)
         rows.append(
             {
                 "tier": week.tier.value,
                 "week_ending": week.week_ending,
-                "state": state_of(row, has_many_rejects=week in rejected).value,
+                "state": state.value,
                 "revision": row.get("source_revision") or 0,
                 "grade": row.get("quality_grade") or "",
                 "reason": row.get("reason") or "",
@@ -198,12 +203,12 @@ def coverage(warehouse: Store, today: date, shown: int = WEEKS_SHOWN) -> pd.Data
     return pd.DataFrame(rows)
 
 
-def state_of(row: dict[str, Any], *, has_many_rejects: bool) -> State:
+def state_of(row: dict[str, Any], *, has_many_rejects: bool, is_offered: bool = True) -> State:
     """Return the state of a slice that is due, by its row of the manifest ({} without one)."""
     if row.get("status") == SliceStatus.REFUSED:
         return State.REFUSED
     if not row.get("source_revision"):
-        return State.MISSING
+        return State.MISSING if is_offered else State.NOT_OFFERED
     counts = row["row_counts"]
     if counts.get(RAW.name) == 0:
         return State.EMPTY
@@ -231,8 +236,8 @@ def standing(warehouse: Store, today: date) -> pd.DataFrame:
     """
     dataset = warehouse.dataset
     with warehouse.read() as reader:
-        loaded = reader.loaded_slices()
-    lags = lag_days(dataset, loaded, gaps(dataset, loaded, today))
+        loaded, offers = reader.loaded_slices(), reader.offers()
+    lags = lag_days(dataset, loaded, gaps(dataset, loaded, today, offers))
     rows = []
     for tier in dataset.publication_delay:
         due = newest_due_week(tier, today, dataset)

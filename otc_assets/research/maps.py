@@ -25,6 +25,7 @@ CELL, GAP, LABELS, HEAD = 14, 1, 44, 26
 WEEKS = 53
 LETTERS = {
     State.MISSING: "M",
+    State.NOT_OFFERED: "N",
     State.REFUSED: "X",
     State.EMPTY: "E",
     State.PARTIAL: "P",
@@ -33,6 +34,11 @@ LETTERS = {
     State.ARCHIVED: "A",
 }
 """The letter of a corrected slice is the number of its revision."""
+ABSENT = {
+    State.MISSING: "due and missing",
+    State.NOT_OFFERED: "due, and no longer offered by FINRA",
+}
+"""The states of slices of which nothing is in the store, and what is said of them."""
 GRADES = {"A": "", "B": "B", "C": "C", "D": "D", "F": "F", "": "-"}
 NO_GRADE = "none"
 
@@ -77,25 +83,26 @@ def quality_map(coverage: pd.DataFrame, label: str) -> Calendar:
 def _calendar(
     coverage: pd.DataFrame, cells: Mapping[tuple[str, date], Cell], label: str
 ) -> Calendar:
-    there = coverage[coverage["state"] != State.MISSING]
+    there = coverage[~coverage["state"].isin(ABSENT)]
     newest = there["week_ending"].max() if len(there) else None
-    late = [(t, w) for t, w in cells if newest is None or w > newest]
+    late = coverage if newest is None else coverage[coverage["week_ending"] > newest]
     shown = {key: cell for key, cell in cells.items() if newest is not None and key[1] <= newest}
     years = sorted({week.year for _, week in shown}, reverse=True)
     full = {week.year for week in there["week_ending"]}
-    folded = [_due(late, newest)] if late else []
+    folded = [_due(late, newest, state) for state in ABSENT if (late["state"] == state).any()]
     folded += _empty_years([year for year in years if year not in full])
     drawn = [year for year in years if year in full]
     return Calendar(_picture(drawn, shown, label), folded)
 
 
-def _due(late: Sequence[tuple[str, date]], newest: date | None) -> str:
+def _due(late: pd.DataFrame, newest: date | None, state: State) -> str:
     """Say what FINRA has published since the newest week in the store."""
-    weeks = sorted({week for _, week in late})
+    late = late[late["state"] == state]
+    weeks = sorted(set(late["week_ending"]))
     since = f"After the newest week in the store, {newest}," if newest else "The store is empty:"
     span = f"{weeks[0]} to {weeks[-1]}" if len(weeks) > 1 else str(weeks[0])
     slices = "slice is" if len(late) == 1 else f"slices ({len(weeks)} weeks by tier) are"
-    return f"{since} {len(late)} {slices} due and missing: weeks ending {span}."
+    return f"{since} {len(late)} {slices} {ABSENT[state]}: weeks ending {span}."
 
 
 def _empty_years(years: Sequence[int]) -> list[str]:

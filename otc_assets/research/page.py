@@ -16,7 +16,7 @@ from upath import UPath
 from otc_assets.operations.ownership import check_page
 from otc_assets.research.facts import WEEKS_SHOWN, DatasetFacts, Facts, State, gather
 from otc_assets.research.look import FILTERS, NAMES, css
-from otc_assets.research.maps import GRADES, LETTERS, coverage_map, quality_map
+from otc_assets.research.maps import ABSENT, GRADES, LETTERS, coverage_map, quality_map
 from otc_assets.research.market import FLOOR, overview, volume_pictures
 from otc_assets.research.portrait import measure_figures, week_rows
 from otc_assets.research.state import state_of
@@ -94,7 +94,7 @@ def _week_rows(facts: DatasetFacts) -> list[tuple[date, dict[str, Any]]]:
 
     Weeks after the newest one in the store are left out: a line above the map tells of them.
     """
-    there = facts.coverage[facts.coverage["state"] != State.MISSING]["week_ending"]
+    there = facts.coverage[~facts.coverage["state"].isin(ABSENT)]["week_ending"]
     found: dict[date, dict[str, Any]] = {}
     for row in facts.coverage.to_dict("records"):
         if len(there) and row["week_ending"] <= there.max():

@@ -9,8 +9,9 @@ from typing import Any
 import pandas as pd
 
 from otc_assets.domain.calendar import today
-from otc_assets.domain.gaps import gaps
+from otc_assets.domain.gaps import dropped, gaps
 from otc_assets.domain.tables import QUALITY_CHECKS, REVISIONS, ColumnType, Table
+from otc_assets.domain.weeks import WeekKey
 from otc_assets.research.arguments import Names, Weeks, asked_of
 from otc_assets.research.knowledge import OURS, plain_store, store_of
 from otc_assets.warehouse.store import Store
@@ -23,8 +24,9 @@ def lacking(
 ) -> pd.DataFrame:
     """Return each week that FINRA has published by its calendar and that the store lacks.
 
-    One row per week and tier: dataset, tier, week_ending, expected (when FINRA was to publish it),
-    days_late and severity.
+    Weeks that FINRA no longer offers are not among them (`no_longer_offered`). One row per week and
+    tier: dataset, tier, week_ending, expected (when FINRA was to publish it), days_late and
+    severity.
 
     Args:
         day: judge what is due as of this day (default: today in New York).
@@ -38,7 +40,7 @@ def lacking(
     """
     store = plain_store(dataset, database_url)
     with store.read() as reader:
-        loaded = reader.loaded_slices()
+        loaded, offers = reader.loaded_slices(), reader.offers()
     rows = [
         {
             "dataset": store.dataset.name,
@@ -48,9 +50,21 @@ def lacking(
             "days_late": gap.days_late,
             "severity": str(gap.severity),
         }
-        for gap in gaps(store.dataset, loaded, day or today())
+        for gap in gaps(store.dataset, loaded, day or today(), offers)
     ]
     return pd.DataFrame(rows, columns=list(GAP_COLUMNS))
+
+
+def no_longer_offered(
+    day: date | None = None, *, dataset: str = "ats", database_url: str | None = None
+) -> list[WeekKey]:
+    """Return each week that the store lacks and that FINRA has dropped, by week and tier.
+
+    Such a week can only come from files. Arguments and errors are those of `lacking`.
+    """
+    store = plain_store(dataset, database_url)
+    with store.read() as reader:
+        return dropped(store.dataset, reader.loaded_slices(), day or today(), reader.offers())
 
 
 def quality(

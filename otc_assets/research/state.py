@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.warehouse.reader import SliceReader
-from otc_assets.warehouse.schema import EVENT_LOG
+from otc_assets.warehouse.schema import EVENT_LOG, SET_LISTINGS
 from otc_assets.warehouse.store import Store
 
 CONTENT = ("status", "reason", "row_counts", "fingerprints", "source_revision", "quality_score")
@@ -46,6 +46,8 @@ class State:
     """The newest day on which something in the store became public; None of an empty store."""
     newest_event: int
     """The sequence of the newest event; 0 without."""
+    listed: bytes = b""
+    """The same as long as what is known of FINRA's listings, which tell what it has dropped."""
 
     @cached_property
     def known(self) -> dict[WeekKey, date]:
@@ -103,7 +105,10 @@ def _read(reader: SliceReader, store_id: str) -> State:
         slices[week] = _slice_state(week, row, first)
     newest = max((last for _, last in known.values()), default=None)
     event = reader.connection.execute(sa.select(sa.func.max(EVENT_LOG.c.sequence))).scalar()
-    return State(store_id, dict(sorted(slices.items())), newest, event or 0)
+    weeks = sa.select(sa.cast(SET_LISTINGS.c.weeks, sa.Text)).order_by(SET_LISTINGS.c.set_name)
+    listed = "\n".join(reader.connection.execute(weeks).scalars()).encode()
+    digest = hashlib.blake2b(listed, digest_size=16).digest()
+    return State(store_id, dict(sorted(slices.items())), newest, event or 0, digest)
 
 
 def _slice_state(week: WeekKey, row: list[str | None], first_known: date | None) -> SliceState:

@@ -21,7 +21,7 @@ from otc_assets.sources.places import is_local, make_folder, write_whole
 from otc_assets.tracing import traced
 
 REFUSED = "refused"
-"""In place of the revision date, where a file could not be parsed."""
+"""In place of the revision date, where a file could not be parsed, or is not parsed yet."""
 
 _ARCHIVED = re.compile(rf"/(\d{{4}}-\d{{2}}-\d{{2}}|{REFUSED})/([0-9a-f]{{64}})/[^/]+$")
 
@@ -83,6 +83,23 @@ class Archive:
             days = [archived_on(path) for path in self.root.glob(folder)]
         return min((day for day in days if day), default=None)
 
+    def keys_of(self, week: WeekKey) -> list[str]:
+        """Return the keys of all files of a slice, those included that were not accepted.
+
+        Raises:
+            ArchiveError: the archive cannot be reached.
+
+        """
+        folder = self._folder(week)
+        with _reaching(folder):
+            self.root.fs.invalidate_cache()
+            found = [path.parts[-3:] for path in self.root.glob(f"{folder}/*/*/*")]
+        return sorted(f"{folder}/{'/'.join(parts)}" for parts in found)
+
+    def day_of(self, key: str) -> date | None:
+        """Return the revision date of a key; None if its file was not accepted."""
+        return archived_on(self.root / key)
+
     @traced("archive")
     def accept(self, received: str, week: WeekKey, revision_date: date) -> str:
         """Give received bytes, once parsed, their place by revision date; return that key.
@@ -115,8 +132,11 @@ class Archive:
         self._put(key, data)
 
     def _key(self, week: WeekKey, day: str, name: str, data: bytes) -> str:
-        key = f"{week.tier.slug}/{week.week_ending}/{day}/{sha256_of(data)}/{name}"
-        return f"{self.dataset.prefix}/{key}" if self.dataset.prefix else key
+        return f"{self._folder(week)}/{day}/{sha256_of(data)}/{name}"
+
+    def _folder(self, week: WeekKey) -> str:
+        folder = f"{week.tier.slug}/{week.week_ending}"
+        return f"{self.dataset.prefix}/{folder}" if self.dataset.prefix else folder
 
     def _path(self, key: str) -> UPath:
         self.root.fs.invalidate_cache()  # another process may have changed what was listed

@@ -13,5 +13,13 @@ class OutageError(SourceError):
     """The source itself did not answer: nothing is known of the slice, nor would be of another."""
 
 
+class NoSuchSetError(SourceError):
+    """What is asked does not have one of FINRA's sets: a 404."""
+
+
+class VolumeError(SourceError):
+    """The month's volume would be passed: the slice was not asked for, and waits."""
+
+
 class ArchiveError(SourceError):
     """Bytes that could not be archived, or read back: nothing of the slice is stored."""

@@ -114,6 +114,10 @@ class SourceIndex:
         seen = sorted(f"{file.path} {file.size} {file.changed_at}" for file in files)
         return hashlib.sha256("\n".join(seen).encode()).hexdigest()[:16]
 
+    def no_longer_has(self, week: WeekKey) -> bool:
+        """Return that a file may always come."""
+        return False
+
     def strays(self) -> list[SourceFile]:
         """Return the files that belong to no slice, neither by their rows nor by their name."""
         return [f for f in self.unplaced if not self._slices_of(f)]

@@ -1,22 +1,25 @@
 """FINRA's Query API as a source: each slice fetched whole, or not at all."""
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import date, timedelta
-from functools import cached_property
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
 
 from otc_assets.domain.datasets import Dataset
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.sources.dialects import API_TIERS
 from otc_assets.sources.errors import SourceError
 from otc_assets.sources.files import SourceFile
-from otc_assets.sources.finra_client import Fault, FinraClient
+from otc_assets.sources.finra_client import PAGE_BYTES, Fault, FinraClient, Page
+from otc_assets.sources.history import History, as_file, file_name, turn
+from otc_assets.sources.listings import Listings
 from otc_assets.sources.outage import Outage
+from otc_assets.sources.source import File
+from otc_assets.sources.volume import Volume, endless
 from otc_assets.tracing import current, traced
 
 MAX_OFFSET = 500_000
-"""FINRA's own limit; its largest slice has a third of that."""
+"""FINRA's own limit; its largest slice has a third of that, half with all its summary types."""
 PUBLISHED = "published"
 """The version of every slice that FINRA lists: the list does not tell a correction."""
 DOUBTS = 3
@@ -38,35 +41,35 @@ class FetchedFile:
         return self.data
 
 
+@dataclass(frozen=True)
+class Means:
+    """What all indexes of a run share: how FINRA is asked, and what the run knows of it."""
+
+    client: FinraClient
+    outage: Outage
+    history: History
+    listings: Listings = field(default_factory=Listings)
+    volume: Volume = field(default_factory=endless)
+
+
 class FinraIndex:
     """What FINRA has of one dataset."""
 
     source = "finra"
     follows_calendar = True
 
-    def __init__(self, client: FinraClient, outage: Outage, today: date, dataset: Dataset) -> None:
-        """Ask ``client`` when something is needed, and for no slice in an ``outage``."""
-        self._client = client
-        self._outage = outage
+    def __init__(self, means: Means, today: date, dataset: Dataset) -> None:
+        """Ask by ``means`` when something is needed, and for no slice in an outage."""
+        self._means = means
         self._today = today
         self._dataset = dataset
 
-    @cached_property
-    def _listed(self) -> frozenset[WeekKey]:
-        """The slices in FINRA's list of partitions, which does not tell the datasets apart."""
-        tiers = {identifier: tier for tier, identifier in API_TIERS.items()}
-        listed = set()
-        for monday, identifier in self._client.partitions():
-            try:
-                week_ending = date.fromisoformat(monday) + timedelta(days=4)
-                listed.add(WeekKey(tiers[identifier], week_ending))
-            except (ValueError, KeyError):
-                log.warning("FINRA lists a partition that is none: %s, %s", monday, identifier)
-        return frozenset(listed)
+    def _listed(self, set_name: str) -> frozenset[WeekKey]:
+        return self._means.listings.of(self._means.client, set_name)
 
     def versions(self) -> Mapping[WeekKey, str]:
-        """Return the slices that FINRA lists."""
-        return dict.fromkeys(sorted(self._listed), PUBLISHED)
+        """Return the slices that FINRA lists as its newest; older ones are history."""
+        return dict.fromkeys(sorted(self._listed(self._dataset.set_name)), PUBLISHED)
 
     def version_of(self, week: WeekKey) -> str:
         """Return the one version there is."""
@@ -76,49 +79,102 @@ class FinraIndex:
         """Return nothing: what FINRA sends is what it was asked for."""
         return []
 
+    def no_longer_has(self, week: WeekKey) -> bool:
+        """Tell whether FINRA has dropped a slice from both its sets."""
+        return self._set_of(week) is None
+
+    def _set_of(self, week: WeekKey) -> str | None:
+        """Return the set to ask for a slice: the newest weeks' if it lists it, or may do so soon.
+
+        The other set's list is asked for only where that is not so.
+        """
+        newest, dataset = self._listed(self._dataset.set_name), self._dataset
+        mine = [each for each in newest if each.tier == week.tier]
+        if week in newest or (mine and week > max(mine)):
+            return dataset.set_name
+        if week in self._listed(dataset.historic_set):
+            return dataset.historic_set
+        offers = self._means.listings.offers(self._means.client, dataset)
+        return None if offers.no_longer_have(week) else dataset.set_name
+
     @traced("fetch")
-    def files_of(self, week: WeekKey) -> list[FetchedFile]:
+    def files_of(self, week: WeekKey) -> Sequence[File]:
         """Fetch every row of a slice; nothing if FINRA has none.
 
         Raises:
             OutageError: FINRA does not answer.
+            VolumeError: the month's volume would be passed.
             SourceError: it cannot be had whole.
 
         """
-        if week.week_ending > self._today:
+        if not self._dataset.first_week_ending <= week.week_ending <= self._today:
             return []
         what = f"{self._dataset.title} {week}"
-        with self._outage.guarding(what):
-            records = self._rows_of(week, what)
-        current().set(rows=len(records))
+        with self._means.outage.guarding(what):
+            set_name = self._set_of(week)
+            if set_name is None:
+                return []
+            if set_name == self._dataset.historic_set:
+                return self._historic(week, what)
+            equal = {
+                "weekStartDate": week.monday.isoformat(),
+                "tierIdentifier": API_TIERS[week.tier],
+                "summaryTypeCode": self._dataset.summary_type,
+            }
+            records = self._rows_of(week, set_name, equal, what)
         if not records:
             return []
-        # In the order of the text: the same rows give the same bytes, however they were paged.
-        data = "[\n" + ",\n".join(sorted(records)) + "\n]\n"
-        name = f"finra_{self._dataset.name}_{week.tier.slug}_week_{week.week_ending}.json"
-        return [FetchedFile(name, data.encode())]
+        return [FetchedFile(file_name(self._dataset, week), as_file(records))]
 
-    def _rows_of(self, week: WeekKey, what: str) -> list[str]:
+    def _historic(self, week: WeekKey, what: str) -> Sequence[File]:
+        """Return a slice of the historic set from the archive, where it is put if it is not there.
+
+        The set refuses every filter but these two.
+        """
+        history, dataset = self._means.history, self._dataset
+        kept = history.kept(dataset, week)
+        if kept is not None:
+            return kept
+        equal = {
+            "historicalWeek": week.monday.isoformat(),
+            "tierIdentifier": API_TIERS[week.tier],
+        }
+        with turn():
+            kept = history.kept(dataset, week)
+            if kept is not None:
+                return kept
+            what = f"{what} (all summary types)"
+            records = self._rows_of(week, dataset.historic_set, equal, what)
+            return history.keep(dataset, week, records) if records else []
+
+    def _rows_of(
+        self, week: WeekKey, set_name: str, equal: Mapping[str, str], what: str
+    ) -> list[str]:
         for _ in range(DOUBTS):
-            records = self._client.patiently(lambda: self._all_rows(week, what), what)
-            if records or week not in self._listed:
+            records = self._means.client.patiently(
+                lambda: self._all_rows(set_name, equal, what), what
+            )
+            current().set(rows=len(records))
+            if records or week not in self._listed(set_name):
                 return records
             log.warning("FINRA, %s: an empty answer, though it is in the list of partitions", what)
         return []
 
-    def _all_rows(self, week: WeekKey, what: str) -> list[str]:
+    def _page(self, set_name: str, equal: Mapping[str, str], offset: int, what: str) -> Page:
+        is_history = set_name == self._dataset.historic_set
+        self._means.volume.claim(PAGE_BYTES, what, is_history=is_history)
+        return self._means.client.rows(
+            equal, offset, what, expects_rows=offset > 0, set_name=set_name
+        )
+
+    def _all_rows(self, set_name: str, equal: Mapping[str, str], what: str) -> list[str]:
         """Page by the rows received (a page may be short), up to the total that FINRA names."""
-        equal = {
-            "weekStartDate": week.monday.isoformat(),
-            "tierIdentifier": API_TIERS[week.tier],
-            "summaryTypeCode": self._dataset.summary_type,
-        }
-        first = self._client.rows(equal, 0, what, expects_rows=False)
+        first = self._page(set_name, equal, 0, what)
         records = list(first.records)
         while len(records) < first.total:
             if len(records) > MAX_OFFSET:
                 raise SourceError("FINRA", f"{what}: has {first.total} rows, over {MAX_OFFSET}")
-            page = self._client.rows(equal, len(records), what, expects_rows=True)
+            page = self._page(set_name, equal, len(records), what)
             if page.total != first.total:
                 change = f"from {first.total} to {page.total} rows"
                 raise Fault(f"the total changed {change} while paging: starting again")
@@ -134,11 +190,10 @@ class FinraIndex:
 class FinraSource:
     """The Query API, for one run."""
 
-    def __init__(self, client: FinraClient, outage: Outage) -> None:
-        """Fetch through ``client``; all indexes share what is known of an ``outage``."""
-        self._client = client
-        self._outage = outage
+    def __init__(self, means: Means) -> None:
+        """Ask by ``means``, which all indexes share."""
+        self._means = means
 
     def index(self, today: date, dataset: Dataset) -> FinraIndex:
         """Return what FINRA has; nothing is asked for before it is needed."""
-        return FinraIndex(self._client, self._outage, today, dataset)
+        return FinraIndex(self._means, today, dataset)

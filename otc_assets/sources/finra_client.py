@@ -18,17 +18,20 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exp
 
 from otc_assets.settings import setting
 from otc_assets.sources.dialects import record_texts
-from otc_assets.sources.errors import OutageError, SourceError
+from otc_assets.sources.errors import NoSuchSetError, OutageError, SourceError
 from otc_assets.sources.rate import RateLimit
 from otc_assets.tracing import current
 
 FINRA = "https://api.finra.org"
 FINRA_TOKENS = "https://ews.fip.finra.org"
 TOKEN_PATH = "/fip/rest/ews/oauth2/access_token?grant_type=client_credentials"
-DATA_PATH = "/data/group/otcMarket/name/weeklySummary"
-PARTITIONS_PATH = "/partitions/group/otcMarket/name/weeklySummary"
+DATA_PATH = "/data/group/otcMarket/name/"
+PARTITIONS_PATH = "/partitions/group/otcMarket/name/"
+WEEKLY = "weeklySummary"
 
 PAGE_ROWS = 5000
+PAGE_BYTES = 3 * 10**6
+"""FINRA ends a page after this many bytes, or after its rows."""
 MAX_REQUESTS_PER_SECOND = 20
 TRANSIENT = {429, 500, 502, 503, 504}
 GATEWAYS_OWN = {502, 503, 504}
@@ -42,7 +45,7 @@ MAX_WAIT_SECONDS = 900
 """A server that asks for more patience than this has failed."""
 
 Read = TypeVar("Read")
-Observe = Callable[[str, float], None]
+Observe = Callable[[str, float, int], None]
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +55,7 @@ def finra_address() -> str:
     return setting("OTC_SOURCE_URL") if os.environ.get("OTC_SOURCE_URL") else FINRA
 
 
-def not_observed(_outcome: str, _seconds: float) -> None:
+def not_observed(_outcome: str, _seconds: float, _received: int) -> None:
     """Let a request pass uncounted."""
 
 
@@ -127,8 +130,8 @@ class FinraClient:
     ) -> None:
         """Ask the API at ``url``, anonymously without ``credentials``.
 
-        ``observe`` is told of each request how it ended (ok, another HTTP status, or network), and
-        after how many seconds.
+        ``observe`` is told of each request how it ended (ok, another HTTP status, or network),
+        after how many seconds, and how many bytes of an answer came.
 
         Raises:
             SourceError: no web address, or a rate that FINRA does not allow.
@@ -150,16 +153,25 @@ class FinraClient:
         )
         self._http = httpx.Client(timeout=timeout_seconds, headers={"Accept": "application/json"})
 
-    def partitions(self) -> list[tuple[str, str]]:
-        """Return the (weekStartDate, tierIdentifier) pairs that FINRA has.
+    def partitions(self, set_name: str = WEEKLY) -> list[tuple[str, str]]:
+        """Return the (weekStartDate, tierIdentifier) pairs that a set of FINRA's has.
 
         Raises:
             SourceError: refused, or still at fault after the last attempt.
 
         """
-        return self._ask("GET", PARTITIONS_PATH, None, "the list of partitions", _pairs)
+        what = f"the list of partitions of {set_name}"
+        return self._ask("GET", PARTITIONS_PATH + set_name, None, what, _pairs)
 
-    def rows(self, equal: Mapping[str, str], offset: int, what: str, *, expects_rows: bool) -> Page:
+    def rows(
+        self,
+        equal: Mapping[str, str],
+        offset: int,
+        what: str,
+        *,
+        expects_rows: bool,
+        set_name: str = WEEKLY,
+    ) -> Page:
         """Return the rows from ``offset`` on of those whose fields have the values of ``equal``.
 
         Args:
@@ -167,6 +179,7 @@ class FinraClient:
             offset: rows to pass by.
             what: names the query in the log and in errors.
             expects_rows: no rows at all are a fault.
+            set_name: of FINRA's set.
 
         Raises:
             SourceError: refused, or still at fault after the last attempt.
@@ -187,7 +200,7 @@ class FinraClient:
                 raise Fault("an empty answer, where there are rows")
             return page
 
-        return self._ask("POST", DATA_PATH, body, f"{what}, rows from {offset} on", read)
+        return self._ask("POST", DATA_PATH + set_name, body, f"{what}, rows from {offset} on", read)
 
     def patiently(self, attempt: Callable[[], Read], what: str) -> Read:
         """Return what ``attempt`` returns, and try again after each `Fault` while it is worth it.
@@ -272,16 +285,17 @@ class FinraClient:
 
     def _send(self, method: str, url: str, **options: Any) -> httpx.Response:
         self._rate.wait()
-        started, outcome = time.monotonic(), "network"
+        started, outcome, received = time.monotonic(), "network", 0
         try:
             response = self._http.request(method, url, **options)
+            received = response.num_bytes_downloaded
             outcome = "ok" if response.status_code < 300 else str(response.status_code)
             return response
         except httpx.RequestError as error:
             fault = f"{type(error).__name__}: {error}"
             raise Fault(fault, is_answer=not isinstance(error, httpx.TransportError)) from error
         finally:
-            self._observe(outcome, time.monotonic() - started)
+            self._observe(outcome, time.monotonic() - started, received)
 
 
 def _is_web_address(url: str) -> bool:
@@ -308,6 +322,8 @@ def _refuse(response: httpx.Response) -> None:
         raise Fault(what, retry_after=_retry_after(response), is_answer=is_answer)
     if code == 401:
         raise SourceError("FINRA", f"{said}: check FINRA_CLIENT_ID and FINRA_CLIENT_SECRET")
+    if code == 404:
+        raise NoSuchSetError("FINRA", f"{response.request.url.path}: {said}")
     raise Fault(said, attempts=ATTEMPTS_IF_REFUSED)
 
 

@@ -52,6 +52,9 @@ class Index(Protocol):
     def files_of(self, week: WeekKey) -> Sequence[File]:
         """Return the contents of a slice, or raise `SourceError` if it cannot be had whole."""
 
+    def no_longer_has(self, week: WeekKey) -> bool:
+        """Tell whether the source once had a slice, and has dropped it for ever."""
+
     def strays(self) -> Sequence[Stray]:
         """Return what belongs to no slice."""
 

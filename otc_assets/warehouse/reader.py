@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from otc_assets.calculations import output_tables
 from otc_assets.domain.datasets import Dataset
+from otc_assets.domain.offers import Offers
 from otc_assets.domain.revisions import Revision
 from otc_assets.domain.tables import LINEAGE_COLUMN, STORE_TABLES, Table
 from otc_assets.domain.tiers import Tier
@@ -18,6 +19,7 @@ from otc_assets.domain.weeks import WeekKey, oldest_first
 from otc_assets.warehouse.bulk import as_series, select_frame
 from otc_assets.warehouse.cache import FrameCache
 from otc_assets.warehouse.engine import StoreError
+from otc_assets.warehouse.listings import offers_of
 from otc_assets.warehouse.schema import rows_of, rows_table, sql_table
 
 
@@ -335,6 +337,10 @@ class SliceReader:
     def loaded_slices(self) -> list[WeekKey]:
         """Return every slice that has content."""
         return [week for week, stored in self.slices().items() if stored.source_revision]
+
+    def offers(self) -> Offers:
+        """Return what FINRA's two listings of the dataset had when they were last asked for."""
+        return offers_of(self.connection, self.dataset)
 
     def dead_letters(self) -> list[dict[str, Any]]:
         """Return the slices that could not be taken in, one row each, by week and tier."""

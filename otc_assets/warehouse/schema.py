@@ -18,6 +18,7 @@ from otc_assets.domain.tables import (
     INCIDENTS,
     LINEAGE,
     LINEAGE_COLUMN,
+    LISTINGS,
     RAW,
     REJECTS,
     REQUESTS,
@@ -168,6 +169,8 @@ EVENT_LOG = _sql_table(EVENTS, EVENTS.name, STORE.metadata, partitioned=False)
 sa.Index("ix_events_event_id", EVENT_LOG.c.event_id, unique=True)
 
 REQUEST_COUNTS = _sql_table(REQUESTS, REQUESTS.name, STORE.metadata, partitioned=False)
+"""Of the whole database too."""
+SET_LISTINGS = _sql_table(LISTINGS, LISTINGS.name, STORE.metadata, partitioned=False)
 """Of the whole database too."""
 INCIDENT_LOG = _sql_table(INCIDENTS, INCIDENTS.name, STORE.metadata, partitioned=False)
 """Of the whole database too."""

@@ -10,7 +10,7 @@ import pytest
 from tenacity import wait_none
 
 from otc_assets.assets import factory, platform
-from otc_assets.automation import incidents, jobs, sensors
+from otc_assets.automation import history, incidents, jobs, sensors
 from otc_assets.calculations import output_tables
 from otc_assets.checks import watch
 from otc_assets.domain.datasets import ATS, DATASETS, Dataset
@@ -52,7 +52,7 @@ class Place:
 
     def today(self, day: date) -> None:
         """Let it be ``day``."""
-        for module in (platform, factory, sensors, jobs, watch, incidents):
+        for module in (platform, factory, sensors, jobs, watch, incidents, history):
             self._patch.setattr(module, "today", lambda: day)
 
     def ask(self, server: FinraServer) -> None:

@@ -304,7 +304,7 @@ def test_a_poll_that_fails_is_a_skipped_tick(dagster: Daemon, place: Place, finr
     tick = dagster.tick()
     assert (tick.status, tick.cursor) == (TickStatus.SKIPPED, before.cursor)
     assert tick.skip_reason.startswith(
-        "the source cannot be asked now: FINRA: the list of partitions: 503 Service Unavailable"
+        "the source cannot be asked now: FINRA: the list of partitions of weeklySummary: 503"
     )
     finra.faults.stop()
     publish(finra, OTC)

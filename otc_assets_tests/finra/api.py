@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
-from otc_assets_tests.finra.world import FIELDS, Record, World, as_json
+from otc_assets_tests.finra.world import FIELDS, HISTORIC, Part, Record, World, as_json
 
 PARTITION_KEYS = ("weekStartDate", "tierIdentifier")
 DEFAULT_LIMIT = 1000
+HISTORIC_FILTERS = {"historicalWeek", "historicalMonth", "tierIdentifier"}
 MAX_OFFSET = 500_000
 
 
@@ -42,22 +43,26 @@ def refusal(status: int, message: str) -> Reply:
     return document(content, status)
 
 
-def partitions(world: World) -> Reply:
-    """The list of partitions; where there are none, a message and no list."""
-    content: dict[str, Any] = {"datasetGroup": "otcMarket", "datasetName": "weeklySummary"}
-    if not world.parts:
+def partitions(world: World, set_name: str) -> Reply:
+    """The list of a set's partitions; where there are none, a message and no list."""
+    content: dict[str, Any] = {"datasetGroup": "otcMarket", "datasetName": set_name}
+    parts = world.parts_of(set_name)
+    if not parts:
         return document(content | {"message": "No partitions are available"})
     content["partitionFields"] = list(PARTITION_KEYS)
-    listed = [{"partitions": [str(part.monday), part.tier]} for part in world.parts]
+    listed = [{"partitions": [str(part.monday), part.tier]} for part in parts]
     return document(content | {"availablePartitions": listed})
 
 
-def rows(world: World, query: dict[str, Any], max_limit: int, *, is_json: bool) -> Reply:
-    """A page of the records that a query asks for, oldest week first."""
+def rows(
+    world: World, set_name: str, query: dict[str, Any], max_limit: int, *, is_json: bool
+) -> Reply:
+    """A page of the records that a query asks a set for, oldest week first."""
     offset, limit = int(query.get("offset", 0)), int(query.get("limit", DEFAULT_LIMIT))
-    if reason := _reason_against(query, offset):
+    against = _reason_against_historic if set_name == HISTORIC else _reason_against
+    if reason := against(query, offset):
         return refusal(400, reason)
-    found = list(_found(world, query))
+    found = list(_found(world, set_name, query))
     for name in reversed(query.get("sortFields", [])):
         key = name.lstrip("+-")
         found.sort(key=lambda record: str(record[key]), reverse=name.startswith("-"))
@@ -93,14 +98,37 @@ def _reason_against(query: dict[str, Any], offset: int) -> str | None:
     return f"offset may be {MAX_OFFSET} at most" if offset > MAX_OFFSET else None
 
 
-def _found(world: World, query: dict[str, Any]) -> Iterator[Record]:
+def _reason_against_historic(query: dict[str, Any], offset: int) -> str | None:
+    """The historic set takes a time and a tier, and nothing else."""
+    filters = query.get("compareFilters", [])
+    if others := {f["fieldName"] for f in filters} - HISTORIC_FILTERS:
+        return f"{HISTORIC} cannot be filtered by {min(others)}"
+    for name in ("dateRangeFilters", "domainFilters", "sortFields"):
+        if query.get(name):
+            return f"{HISTORIC} takes no {name}"
+    if any(f.get("compareType") != "EQUAL" for f in filters):
+        return "compareType must be EQUAL"
+    return f"offset may be {MAX_OFFSET} at most" if offset > MAX_OFFSET else None
+
+
+def _keys_of(part: Part) -> dict[str, str]:
+    """The names by which a query chooses partitions, and what they are of one."""
+    return {
+        "weekStartDate": str(part.monday),
+        "historicalWeek": str(part.monday),
+        "historicalMonth": f"{part.monday:%Y-%b}",
+        "tierIdentifier": part.tier,
+    }
+
+
+def _found(world: World, set_name: str, query: dict[str, Any]) -> Iterator[Record]:
     equal, ranges = _equal(query), query.get("dateRangeFilters", [])
-    for part in world.parts:
-        keys = {"weekStartDate": str(part.monday), "tierIdentifier": part.tier}
-        if any(equal.get(name, value) != value for name, value in keys.items()):
+    for part in world.parts_of(set_name):
+        if any(equal.get(name, value) != value for name, value in _keys_of(part).items()):
             continue
+        fields = {name: value for name, value in equal.items() if name in FIELDS}
         for record in world.records(part, equal.get("summaryTypeCode")):
-            if all(record[name] == value for name, value in equal.items()) and all(
+            if all(record[name] == value for name, value in fields.items()) and all(
                 r["startDate"] <= str(record[r["fieldName"]]) <= r["endDate"] for r in ranges
             ):
                 yield record

@@ -3,8 +3,9 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import pytest
@@ -13,8 +14,11 @@ from otc_assets.domain.datasets import ATS, Dataset
 from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.sources import finra_client
-from otc_assets.sources.finra import FinraIndex
+from otc_assets.sources.archive import Archive
+from otc_assets.sources.finra import FinraIndex, Means
 from otc_assets.sources.finra_client import Credentials, FinraClient
+from otc_assets.sources.history import History
+from otc_assets.sources.listings import Listings
 from otc_assets.sources.outage import Outage
 from otc_assets_tests.finra.faults import Fault
 from otc_assets_tests.finra.server import FinraServer
@@ -27,7 +31,7 @@ TODAY = date(2026, 1, 15)
 TIERS = {Tier.NMS_TIER_1: "T1", Tier.NMS_TIER_2: "T2", Tier.OTC: "OTCE"}
 ID, SECRET = "an-id-of-mine", "a:secret of mine"
 
-LOGGERS = ("otc_assets.sources.finra_client", "otc_assets.sources.finra")
+LOGGERS = tuple(f"otc_assets.sources.{name}" for name in ("finra_client", "finra", "listings"))
 SIGNS = {
     Fault.TOO_MANY_SECONDS: r"429 Too Many Requests: The message of a 429 .*Retry-After: [\d.]+",
     Fault.TOO_MANY_DATE: r"429 Too Many Requests: The message of a 429 .*Retry-After: \w+, .* GMT",
@@ -89,17 +93,48 @@ def client(request: pytest.FixtureRequest, server: FinraServer, unlimited: None)
     return quick(server, timeout_seconds=0.3 if is_about_silence else 20)
 
 
-def quick(
-    server: FinraServer, credentials: Credentials | None = None, **changes: Any
-) -> FinraClient:
+class Client(FinraClient):
+    """A client that knows its server."""
+
+    server: FinraServer
+
+
+class Known(Listings):
+    """What a server lists, without a request: for tests of what comes after it."""
+
+    def of(self, client: FinraClient, set_name: str) -> frozenset[WeekKey]:
+        """Look into the server's world."""
+        assert isinstance(client, Client)
+        names = {identifier: tier for tier, identifier in TIERS.items()}
+        return frozenset(
+            WeekKey(names[part.tier], part.monday + timedelta(days=4))
+            for part in client.server.world.parts_of(set_name)
+        )
+
+
+def quick(server: FinraServer, credentials: Credentials | None = None, **changes: Any) -> Client:
     """A client of a server, with short waits."""
     settings = {"timeout_seconds": 20, "first_wait_seconds": 0.001, "attempts": 4} | changes
-    return FinraClient(server.url, credentials, **settings)
+    client = Client(server.url, credentials, **settings)
+    client.server = server
+    return client
 
 
-def index_of(client: FinraClient, dataset: Dataset = ATS, today: date = TODAY) -> FinraIndex:
+def means_of(client: FinraClient, **changes: Any) -> Means:
+    """What a run asks by, with archives of its own."""
+    folder = mkdtemp()
+    history = History(lambda dataset: Archive(folder, dataset))
+    return Means(client, Outage("FINRA"), **{"history": history} | changes)
+
+
+def index_of(
+    client: FinraClient,
+    dataset: Dataset = ATS,
+    today: date = TODAY,
+    listings: type[Listings] = Known,
+) -> FinraIndex:
     """What the server has of a dataset, for a run of its own."""
-    return FinraIndex(client, Outage("FINRA"), today, dataset)
+    return FinraIndex(means_of(client, listings=listings()), today, dataset)
 
 
 def told(caplog: pytest.LogCaptureFixture, *also: object) -> list[str]:

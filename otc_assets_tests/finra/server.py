@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from http.server import ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs
@@ -22,10 +23,21 @@ from zoneinfo import ZoneInfo
 from otc_assets_tests.finra.api import Reply, document, partitions, refusal, rows
 from otc_assets_tests.finra.faults import Fault, Faults, Situation
 from otc_assets_tests.finra.wire import Handler, Request, spoilt
-from otc_assets_tests.finra.world import ATS, DAYS, Number, Part, World, published_on
+from otc_assets_tests.finra.world import (
+    ATS,
+    DAYS,
+    HISTORIC,
+    WEEKLY,
+    Number,
+    Part,
+    World,
+    published_on,
+)
 
-DATA = "/data/group/otcMarket/name/weeklySummary"
-PARTITIONS = "/partitions/group/otcMarket/name/weeklySummary"
+DATA_OF = "/data/group/otcMarket/name/"
+PARTITIONS_OF = "/partitions/group/otcMarket/name/"
+DATA, PARTITIONS = DATA_OF + WEEKLY, PARTITIONS_OF + WEEKLY
+HISTORIC_DATA, HISTORIC_PARTITIONS = DATA_OF + HISTORIC, PARTITIONS_OF + HISTORIC
 TOKEN = "/fip/rest/ews/oauth2/access_token"
 
 
@@ -96,9 +108,10 @@ class FinraServer:
                 reply, situation = self._token(request, query), Situation("token")
             elif not self._may_ask(request.headers.get("Authorization")):
                 return refusal(401, "The access token is missing, wrong or expired")
-            elif path == PARTITIONS:
-                reply, situation = partitions(self.world), Situation("partitions")
-            elif path == DATA:
+            elif path in (PARTITIONS, HISTORIC_PARTITIONS):
+                set_name = path.removeprefix(PARTITIONS_OF)
+                reply, situation = partitions(self.world, set_name), Situation("partitions")
+            elif path in (DATA, HISTORIC_DATA):
                 return self._rows(request, query)
             else:
                 return refusal(404, f"There is nothing at {path}")
@@ -111,12 +124,13 @@ class FinraServer:
         if request.method == "GET":  # which takes no filters
             query = {k: v[0] for k, v in arguments.items() if k in ("limit", "offset")}
         is_json = "application/json" in request.headers.get("Accept", "")
-        reply = rows(self.world, query, self.max_limit, is_json=is_json)
+        ask = partial(rows, self.world, request.url.path.removeprefix(DATA_OF))
+        reply = ask(query, self.max_limit, is_json=is_json)
         situation = Situation("data", int(query.get("offset", 0)), reply.rows)
         request.fault = self.faults.befalling(situation)
         if request.fault is Fault.SHORT_PAGE:
             half = query | {"limit": reply.rows // 2}
-            short = rows(self.world, half, self.max_limit, is_json=is_json)
+            short = ask(half, self.max_limit, is_json=is_json)
             return Reply(200, short.body, reply.headers, short.rows)
         return spoilt(reply, request, self.retry_after_seconds)
 
@@ -169,6 +183,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--today", type=day, default=today(), help="publish what is due on it")
     parser.add_argument("--first-week", type=day, help="publish from this Friday on, due or not")
     parser.add_argument("--weeks", type=int, default=8, help="how many of each tier")
+    parser.add_argument(
+        "--historic", type=int, default=0, help="weeks of each that the historic set alone has"
+    )
     parser.add_argument("--symbols", type=int, default=200, help="of each tier")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--max-limit", type=int, default=5000, help="rows in a page")
@@ -188,7 +205,9 @@ def _published(options: argparse.Namespace) -> World:
             first = options.first_week - timedelta(days=4)
         for number in range(options.weeks):
             monday = first + timedelta(weeks=number)
-            world.publish(monday, tier, min(published_on(Part(monday, tier)), options.today))
+            part = world.publish(monday, tier, min(published_on(Part(monday, tier)), options.today))
+            if number < options.historic:
+                world.move(part, HISTORIC)
     return world
 
 

@@ -75,7 +75,7 @@ def test_no_partitions_are_an_empty_list(server, client):
 
 def test_a_server_that_is_not_there_is_refused_with_its_error(unlimited):
     client = FinraClient("http://127.0.0.1:9", attempts=2, first_wait_seconds=0.001)
-    with pytest.raises(SourceError, match=r"partitions: ConnectError: .*refused \(attempt 2"):
+    with pytest.raises(SourceError, match=r"weeklySummary: ConnectError: .*refused \(attempt 2"):
         client.partitions()
 
 
@@ -118,14 +118,15 @@ def test_a_list_of_partitions_of_another_form_is_a_fault(client, content):
 
 
 def test_each_request_is_observed_with_its_outcome(server, unlimited):
-    observed: list[tuple[str, float]] = []
+    observed: list[tuple[str, float, int]] = []
     server.faults.next(Fault.UNAVAILABLE, Fault.RESET, Fault.HTML, Fault.TOO_MANY_SECONDS)
     client = quick(server, attempts=5, observe=lambda *each: observed.append(each))
     assert is_whole(server, client)
-    outcomes = [outcome for outcome, _ in observed]
+    outcomes = [outcome for outcome, *_ in observed]
     assert outcomes[:5] == ["503", "network", "ok", "429", "ok"]  # HTML came with a 200
     assert len(outcomes) == len(server.asked(DATA))
-    assert all(0 < seconds < 60 for _, seconds in observed)
+    assert all(0 < seconds < 60 for _, seconds, _ in observed)
+    assert all((received > 0) == (outcome != "network") for outcome, _, received in observed)
 
 
 def test_faults_of_all_kinds_one_after_the_other(server, unlimited, caplog):

@@ -9,8 +9,8 @@ from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.sources.errors import OutageError, SourceError
 from otc_assets.sources.finra import FinraSource
-from otc_assets.sources.outage import Outage
-from otc_assets_tests.finra.conftest import TODAY, WEEK, index_of
+from otc_assets.sources.listings import Listings
+from otc_assets_tests.finra.conftest import TODAY, WEEK, Known, index_of, means_of
 from otc_assets_tests.finra.faults import Fault
 from otc_assets_tests.finra.server import DATA, PARTITIONS
 
@@ -87,19 +87,18 @@ def test_faults_that_pass_within_the_patience_end_nothing(server, client):
 
 
 def test_a_list_of_partitions_that_gets_no_answer_is_an_outage_too(server, client):
-    server.faults.always(Fault.EMPTY_SLICE)
     server.faults.always(Fault.UNAVAILABLE, "partitions")
-    index = index_of(client)
-    with pytest.raises(OutageError, match="the list of partitions: 503"):
+    index = index_of(client, listings=Listings)
+    with pytest.raises(OutageError, match="the list of partitions of weeklySummary: 503"):
         index.files_of(WEEK)
     with pytest.raises(OutageError, match=f"{LATER} was not asked for"):
         index.files_of(LATER)
-    assert (len(server.asked(DATA)), len(server.asked(PARTITIONS))) == (1, 4)
+    assert (len(server.asked(DATA)), len(server.asked(PARTITIONS))) == (0, 4)
 
 
 def test_the_datasets_of_a_run_share_an_outage_and_another_run_does_not(server, client):
     server.faults.always(Fault.RESET)
-    run, another = (FinraSource(client, Outage("FINRA")) for _ in range(2))
+    run, another = (FinraSource(means_of(client, listings=Known())) for _ in range(2))
     with pytest.raises(OutageError, match="attempt 4"):
         run.index(TODAY, ATS).files_of(WEEK)
     with pytest.raises(OutageError, match=f"non-ATS {WEEK} was not asked for"):

@@ -12,8 +12,9 @@ import httpx
 import pytest
 
 from otc_assets_tests.conftest import REPOSITORY
+from otc_assets_tests.finra import world
 from otc_assets_tests.finra.conftest import MONDAY, PART
-from otc_assets_tests.finra.server import DATA, PARTITIONS
+from otc_assets_tests.finra.server import DATA, HISTORIC_DATA, HISTORIC_PARTITIONS, PARTITIONS
 from otc_assets_tests.finra.world import ATS, FIELDS, TOTALS
 
 JSON = {"Accept": "application/json"}
@@ -159,3 +160,56 @@ def test_from_the_command_line_it_publishes_and_corrects():
     finally:
         process.kill()
         process.wait()
+
+
+HISTORIC = {"historicalWeek": str(MONDAY), "tierIdentifier": "T1"}
+
+
+@pytest.fixture
+def ask_historic(server):
+    """Post a query for data of the historic set, which has the week too."""
+    server.world.move(PART, world.HISTORIC, world.WEEKLY)
+    return lambda **body: httpx.post(server.url + HISTORIC_DATA, json=body, headers=JSON)
+
+
+@pytest.mark.parametrize(
+    "equal",
+    [HISTORIC, {"historicalWeek": str(MONDAY)}, {"historicalMonth": "2025-Nov"}, {}],
+)
+def test_the_historic_set_gives_all_summary_types_of_a_time(server, ask_historic, equal):
+    server.max_limit = 5000
+    rows = ask_historic(**query(equal, limit=5000)).json()
+    assert len(rows) == len(server.world.records(PART))
+    assert {r["summaryTypeCode"] for r in rows} == {*TOTALS, *TOTALS.values()}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        query({**HISTORIC, "summaryTypeCode": ATS}),
+        query({**HISTORIC, "issueSymbolIdentifier": "AB"}),
+        query({"weekStartDate": str(MONDAY), "tierIdentifier": "T1"}),
+        query(HISTORIC, sortFields=["issueSymbolIdentifier"]),
+        query(dateRangeFilters=[{"fieldName": "weekStartDate"}], equal={}),
+    ],
+    ids=["summary type", "symbol", "week start", "sorted", "range"],
+)
+def test_the_historic_set_refuses_every_filter_but_time_and_tier(ask_historic, more):
+    answer = ask_historic(**more)
+    assert answer.status_code == 400
+    assert set(answer.json()) == {"statusCode", "statusDescription", "requestId", "message"}
+
+
+def test_the_two_sets_overlap_as_they_are_told_to(server):
+    later = server.world.publish(MONDAY + timedelta(weeks=1), "T1")
+    older = server.world.publish(MONDAY - timedelta(weeks=1), "T1")
+    server.world.move(older, world.HISTORIC)
+    server.world.move(PART, world.HISTORIC, world.WEEKLY)
+    listed = {
+        path: [
+            e["partitions"][0] for e in httpx.get(server.url + path).json()["availablePartitions"]
+        ]
+        for path in (PARTITIONS, HISTORIC_PARTITIONS)
+    }
+    assert listed[PARTITIONS] == [str(PART.monday), str(later.monday)]
+    assert listed[HISTORIC_PARTITIONS] == [str(older.monday), str(PART.monday)]

@@ -13,10 +13,20 @@ from otc_assets.operations.intake import ingest
 from otc_assets.sources.archive import Archive
 from otc_assets.sources.errors import SourceError
 from otc_assets.sources.finra import FinraSource
-from otc_assets.sources.outage import Outage
+from otc_assets.sources.listings import Listings
 from otc_assets.sources.parse import parse
 from otc_assets_tests.finra import world
-from otc_assets_tests.finra.conftest import MONDAY, PART, TIERS, TODAY, WEEK, index_of, named, told
+from otc_assets_tests.finra.conftest import (
+    MONDAY,
+    PART,
+    TIERS,
+    TODAY,
+    WEEK,
+    index_of,
+    means_of,
+    named,
+    told,
+)
 from otc_assets_tests.finra.faults import Fault
 from otc_assets_tests.finra.server import DATA, PARTITIONS
 from otc_assets_tests.finra.world import Number, Part, as_json
@@ -134,7 +144,7 @@ def test_an_empty_answer_for_a_listed_slice_is_doubted_twice_and_then_believed(
     server, client, caplog
 ):
     server.faults.always(Fault.EMPTY_SLICE)
-    assert index_of(client).files_of(WEEK) == []
+    assert index_of(client, listings=Listings).files_of(WEEK) == []
     assert len(server.asked(DATA)) == 3
     assert len(server.asked(PARTITIONS)) == 1
     assert named(told(caplog)) == {Fault.EMPTY_SLICE: 3}
@@ -144,7 +154,7 @@ def test_what_finra_lists_are_the_slices_there_are(server, client, caplog):
     server.world.publish(MONDAY, "OTCE")
     server.world.firms[Part(MONDAY, "T9")] = [{}]
     server.world.firms[Part(date(2025, 11, 11), "T1")] = [{}]
-    index = FinraSource(client, Outage("FINRA")).index(TODAY, ATS)
+    index = FinraSource(means_of(client)).index(TODAY, ATS)
     assert set(index.versions()) == {WEEK, WeekKey(Tier.OTC, WEEK.week_ending)}
     assert set(index.versions().values()) == {index.version_of(WEEK)}
     strange = ["2025-11-10, T9", "2025-11-11, T1"]
@@ -152,7 +162,7 @@ def test_what_finra_lists_are_the_slices_there_are(server, client, caplog):
 
 
 def test_nothing_is_asked_before_it_is_needed(server, client):
-    assert FinraSource(client, Outage("FINRA")).index(TODAY, ATS).strays() == []
+    assert FinraSource(means_of(client)).index(TODAY, ATS).strays() == []
     assert server.requests == []
 
 

@@ -17,6 +17,8 @@ TIERS = {"T1": "NMS Tier 1", "T2": "NMS Tier 2", "OTCE": "OTC"}
 ATS, NON_ATS = "ATS_W_SMBL_FIRM", "OTC_W_SMBL_FIRM"
 TOTALS = {ATS: "ATS_W_SMBL", NON_ATS: "OTC_W_SMBL"}
 """The summary type of each firm record, and that of the symbol totals which repeat its volume."""
+WEEKLY, HISTORIC = "weeklySummary", "weeklySummaryHistoric"
+"""FINRA's sets: of the newest weeks, and of older ones, which are static."""
 DAYS = {"T1": 21, "T2": 35, "OTCE": 35}
 """From the Monday of a week to its publication."""
 
@@ -95,11 +97,21 @@ class World:
         self.symbols = symbols
         self.firms: dict[Part, list[Record]] = {}
         """Each partition's records of firms, in the order in which they are served."""
+        self.sets: dict[Part, frozenset[str]] = {}
+        """The sets that have a partition, where that is not the newest weeks' alone."""
 
     @property
     def parts(self) -> list[Part]:
         """What there is, oldest first."""
         return sorted(part for part, records in self.firms.items() if records)
+
+    def parts_of(self, set_name: str) -> list[Part]:
+        """What a set has, oldest first."""
+        return [part for part in self.parts if set_name in self.sets.get(part, {WEEKLY})]
+
+    def move(self, part: Part, *set_names: str) -> None:
+        """Let these sets alone have a partition; without any, it is no longer offered."""
+        self.sets[part] = frozenset(set_names)
 
     def publish(self, monday: date, tier: str, on: date | None = None) -> Part:
         """Make a week of a tier public, by default on its own day."""

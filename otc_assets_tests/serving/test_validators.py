@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from otc_assets.research.knowledge import plain_store
+from otc_assets.warehouse.listings import remember_listing
 from otc_assets.warehouse.store import Warehouse
 from otc_assets_tests import pipeline
 from otc_assets_tests.conftest import FIXTURES
@@ -85,3 +86,23 @@ def test_a_week_that_is_written_again_as_it_was_keeps_its_etag(own_home: Path):
         pipeline.run(warehouse, FIXTURES, own_home / "archive", slices)
         warehouse.engine.dispose()
         assert api.get(question).headers["etag"] == before.headers["etag"]
+
+
+def test_a_week_that_finra_drops_changes_the_etag_of_what_stands_and_not_of_numbers(
+    own_home: Path,
+):
+    asked = ("/v1/coverage", "/v1/gaps", "/v1/latest?symbol=PXDT")
+    with serving(OTC_HOME=str(own_home)) as api:
+        before = [api.get(each) for each in asked]
+        warehouse = Warehouse(f"sqlite:///{own_home / 'otc.db'}")
+        newest = slice_of("NMS Tier 2", "2025-06-13")
+        remember_listing(warehouse.engine, "weeklySummary", [newest])
+        remember_listing(warehouse.engine, "weeklySummaryHistoric", [])
+        warehouse.engine.dispose()
+        after = [api.get(each) for each in asked]
+    same = [a.headers["etag"] == b.headers["etag"] for a, b in zip(before, after, strict=True)]
+    assert same == [False, False, True]
+    dropped = {"tier": "NMS Tier 2", "week_ending": "2025-05-16"}
+    states = [row for row in after[0].json()["data"] if dropped.items() <= row.items()]
+    assert [row["state"] for row in states] == ["no_longer_offered"]
+    assert not [row for row in after[1].json()["data"] if dropped.items() <= row.items()]

@@ -6,8 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import sqlalchemy as sa
 
+from otc_assets.domain.months import after, this_month
 from otc_assets.domain.tiers import Tier
-from otc_assets.warehouse import requests
+from otc_assets.warehouse import impatient, requests
 from otc_assets.warehouse.requests import RequestLog
 from otc_assets.warehouse.schema import REQUEST_COUNTS
 from otc_assets.warehouse.store import Warehouse
@@ -51,7 +52,7 @@ def test_the_counts_of_several_processes_add_up(warehouse: Warehouse):
 def test_a_flush_does_not_wait_for_a_writer_and_loses_nothing(
     sqlite_warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setitem(requests.IMPATIENT, "sqlite", "PRAGMA busy_timeout = 10")
+    monkeypatch.setitem(impatient.IMPATIENT, "sqlite", "PRAGMA busy_timeout = 10")
     log = RequestLog(sqlite_warehouse)
     log.add("ok", 0.2)
     with sqlite_warehouse.write(WEEK, RUN):
@@ -82,3 +83,25 @@ def test_a_long_run_stores_what_it_has_counted_now_and_then(
     assert Counter({key: count for key, (count, _) in stored(sqlite_warehouse).items()}) == {
         ("ok", "0.5"): 2
     }
+
+
+def test_the_bytes_of_a_month_are_those_that_all_processes_have_received(warehouse: Warehouse):
+    log, another = RequestLog(warehouse), RequestLog(warehouse)
+    log.add("ok", 0.2, 3_000)
+    another.add("ok", 0.2, 500)
+    assert (log.received_this_month(), another.received_this_month()) == (3_000, 500)
+    another.flush()
+    log.flush()
+    assert log.received_this_month() == another.received_this_month() == 3_500
+    log.add("504", 2, 40)
+    assert (log.received_this_month(), another.received_this_month()) == (3_540, 3_500)
+
+
+def test_the_bytes_of_an_earlier_month_do_not_count(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+):
+    log = RequestLog(warehouse)
+    log.add("ok", 0.2, 3_000)
+    log.flush()
+    monkeypatch.setattr(requests, "this_month", lambda: after(this_month()))
+    assert log.received_this_month() == 0

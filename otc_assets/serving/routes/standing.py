@@ -77,7 +77,7 @@ def coverage(newest: Newest = facts.WEEKS_SHOWN, ask: Ask = Asked) -> Response:
     """How each slice stands that is due or in the store: one row per (week, tier)."""
     day = today()
     parts = at_once(lambda: facts.coverage(ask.store, day, newest))
-    depends = ask.state.written_of(ask.state.slices) + str(day).encode()
+    depends = ask.state.written_of(ask.state.slices) + ask.state.listed + str(day).encode()
     return ask.answer(parts, ["week_ending", "tier"], depends=depends)
 
 
@@ -88,7 +88,7 @@ def gaps(day: DueDay = None, ask: Ask = Asked) -> Response:
     if due > today() + timedelta(days=366):
         raise refuse(f"{due} is more than a year ahead", "day")
     parts = at_once(lambda: lacking(due, dataset=ask.dataset))
-    depends = ask.state.content + str(due).encode()
+    depends = ask.state.content + ask.state.listed + str(due).encode()
     return ask.answer(parts, ["week_ending", "tier"], depends=depends)
 
 
