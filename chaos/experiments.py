@@ -2,6 +2,7 @@
 
 from chaos.archive import ARCHIVE
 from chaos.big_files import BIG_FILES
+from chaos.clients import CLIENTS
 from chaos.clock import CLOCK
 from chaos.dagster_disk import DAGSTER_DISK
 from chaos.disk import DISK
@@ -25,4 +26,5 @@ EXPERIMENTS: tuple[Experiment, ...] = (
     CLOCK,
     DISK,
     DAGSTER_DISK,
+    CLIENTS,
 )

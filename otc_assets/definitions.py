@@ -11,6 +11,7 @@ from otc_assets.assets.features import build_features
 from otc_assets.assets.page import build_page
 from otc_assets.assets.platform import Platform
 from otc_assets.assets.previews import accept_previews
+from otc_assets.assets.venues import build_venues
 from otc_assets.automation.history import fetch_history, fetch_history_monthly
 from otc_assets.automation.incidents import incidents, notifications
 from otc_assets.automation.jobs import build_jobs, page_job
@@ -18,6 +19,7 @@ from otc_assets.automation.schedules import build_schedules, page_schedule
 from otc_assets.automation.sensors import publication_sensor
 from otc_assets.checks.factory import build_checks
 from otc_assets.checks.features import build_feature_checks
+from otc_assets.checks.venues import build_venue_checks
 from otc_assets.checks.verify import build_verify_check
 from otc_assets.checks.watch import build_watch_checks
 from otc_assets.domain.datasets import DATASETS, Dataset
@@ -31,6 +33,7 @@ def build_defs(datasets: Sequence[Dataset] = DATASETS, **resource_overrides: Any
         assets=[
             *(asset for dataset in datasets for asset in build_assets(dataset)),
             *build_features(datasets),
+            *build_venues(datasets),
             build_page(datasets),
         ],
         asset_checks=[
@@ -44,6 +47,7 @@ def build_defs(datasets: Sequence[Dataset] = DATASETS, **resource_overrides: Any
                 )
             ),
             *build_feature_checks(datasets),
+            *build_venue_checks(datasets),
         ],
         jobs=[
             *(job for dataset in datasets for job in build_jobs(dataset)),

@@ -7,7 +7,6 @@ import dagster as dg
 from pydantic import Field
 
 from otc_assets.assets.factory import FINRA_POOL
-from otc_assets.assets.page import PAGE
 from otc_assets.assets.partitions import publications_key, table_keys
 from otc_assets.assets.platform import Platform, reach, run_ids
 from otc_assets.assets.traces import slice_span, step
@@ -32,6 +31,10 @@ from otc_assets.operations.versions import retire
 from otc_assets.sources.errors import OutageError, SourceError, VolumeError
 from otc_assets.warehouse.store import Warehouse
 
+OF_ALL_SLICES = dg.AssetSelection.from_string('key:"research_page" or key:"venue_registry"')
+"""The assets without partitions; of dealers alone there is no registry, which a list of keys would
+not allow."""
+
 
 def build_jobs(dataset: Dataset) -> list[Any]:
     """Return the jobs of one dataset."""
@@ -54,20 +57,20 @@ def tables_job(dataset: Dataset) -> Any:
     return dg.define_asset_job(
         f"{dataset.name}_tables",
         # Downstream: the features, which are of both datasets.
-        # The page is of all slices, and has a schedule: a run should not fail for it.
-        selection=dg.AssetSelection.assets(*table_keys(dataset)).downstream()
-        - dg.AssetSelection.assets(PAGE),
+        # What is of all slices has a schedule: a run should not fail for it.
+        selection=dg.AssetSelection.assets(*table_keys(dataset)).downstream() - OF_ALL_SLICES,
         description=f"Every table of the {dataset.title} data, with its checks, and the features.",
     )
 
 
 @cache
 def page_job() -> Any:
-    """Return the job that writes the page for researchers anew."""
+    """Return the job that writes the page for researchers and the registry of venues anew."""
     return dg.define_asset_job(
         "write_research_page",
-        selection=dg.AssetSelection.assets(PAGE),
-        description="The page for researchers, of what is in the store now (OTC_PAGE_URL).",
+        selection=OF_ALL_SLICES,
+        description="The page for researchers (OTC_PAGE_URL) and the registry of venues, of what "
+        "is in the store now.",
     )
 
 

@@ -16,6 +16,7 @@ from otc_assets.cli.notify import notify
 from otc_assets.cli.retention import restore, retain
 from otc_assets.cli.serve import serve
 from otc_assets.cli.standing import list_gaps, status
+from otc_assets.cli.venues import venues
 from otc_assets.cli.verify import verify
 from otc_assets.logs import warning_line
 from otc_assets.warehouse.engine import StoreError
@@ -26,6 +27,7 @@ COMMANDS = (
     as_of_day,
     symbol_history,
     explain,
+    venues,
     verify,
     export,
     doctor,

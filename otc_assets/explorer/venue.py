@@ -11,6 +11,9 @@ from otc_assets.domain.weeks import WeekKey
 from otc_assets.explorer.asking import Asked, NotThereError, near
 from otc_assets.research.market import by_week, newest_week, slice_known
 from otc_assets.research.plots import Series, lines, percent, stacked
+from otc_assets.research.registry.intervals import BETWEEN
+from otc_assets.research.registry.known import venue_rows
+from otc_assets.research.registry.told import began, ended, succession
 from otc_assets.research.symbols import slice_names
 from otc_assets.research.venues import VENUE, venue_names, venue_share
 from otc_assets.research.venues_known import slice_venues, venue_share_known
@@ -47,6 +50,7 @@ def facts(asked: Asked, mpid: str, tier: Tier | None) -> dict[str, Any]:
         "week": week,
         "is_gone": bool(week and newest and week.week_ending < newest),
         "newest_week": newest,
+        "lives": _lives(mpid, asked, dataset),
         "rows": rows.iloc[::-1].to_dict("records"),
         "figures": _figures(rows),
         "largest": _head(symbols, "share_volume"),
@@ -54,6 +58,26 @@ def facts(asked: Asked, mpid: str, tier: Tier | None) -> dict[str, Any]:
         "losses": _head(symbols, "change", -1),
         "names": slice_names(week, dataset=dataset.name) if week else {},
     }
+
+
+def _lives(mpid: str, asked: Asked, dataset: Dataset) -> list[dict[str, Any]]:
+    """Return a row for each interval of the venue in the registry, in words, the newest first."""
+    return [
+        {
+            **row,
+            "began": began(row),
+            "ended": ended(row),
+            "before": _others(row, "predecessor"),
+            "after": _others(row, "successor"),
+        }
+        for row in venue_rows(mpid, asked.day, dataset=dataset.name)
+    ]
+
+
+def _others(row: dict[Any, Any], what: str) -> dict[str, Any]:
+    """Return the venues that went on as this one, or as which it went on, and why."""
+    venues = row[what].split(BETWEEN) if row[what] else []
+    return {"venues": venues, "why": succession(row, what)}
 
 
 def _dataset_of(asked: Asked, mpid: str) -> Dataset:

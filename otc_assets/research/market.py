@@ -15,6 +15,7 @@ from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.research.knowledge import as_of, latest, plain_store
 from otc_assets.research.plots import Series, stacked
+from otc_assets.research.registry.known import came_and_went
 from otc_assets.research.state import state_of
 from otc_assets.research.venues import VENUE, venue_names
 from otc_assets.research.venues_known import venue_share_known
@@ -72,7 +73,8 @@ def league(
     """Return the venues of a slice by rank, as known at the end of a day, beside the week before.
 
     One row per mpid: venue_name, total_volume (shares), total_trades, market_share_pct, rank,
-    share_change (percentage points) and rank_change (places up), NaN for a venue that is new.
+    share_change (percentage points) and rank_change (places up), NaN for a venue that is new, and
+    came_or_went (`came_and_went`: new, returned, gone after this week; None for the others).
     """
     before = week.week_ending - timedelta(weeks=1)
     where: dict[str, Any] = {"dataset": dataset, "database_url": database_url}
@@ -80,11 +82,13 @@ def league(
     is_now = rows["week_ending"] == pd.Timestamp(week.week_ending)
     now, then = rows[is_now], rows[~is_now].set_index(VENUE)
     names = venue_names(week, **where)
+    came_or_went = came_and_went(week, day, **where)
     return now.assign(
         venue_name=now[VENUE].map(names.get),
         share_change=now["market_share_pct"].to_numpy()
         - then["market_share_pct"].reindex(now[VENUE]).to_numpy(),
         rank_change=then["rank"].reindex(now[VENUE]).to_numpy(float) - now["rank"].to_numpy(),
+        came_or_went=pd.Series([came_or_went.get(v) for v in now[VENUE]], now.index, dtype=object),
     ).reset_index(drop=True)
 
 

@@ -151,7 +151,7 @@ class _Weeks:
         return 100 * (self.x(week) + SLOT / 2) / self.width
 
     def ticks(self) -> list[tuple[date, str]]:
-        """Return up to seven weeks that are named, and how: few enough for a phone."""
+        """Return up to six weeks that are named, and how: few enough for a phone."""
         weeks = [self.first + timedelta(weeks=n) for n in range(self.slots)]
         if self.slots <= 18:
             return [(w, f"{w.day} {w:%b}") for w in weeks[:: -(-self.slots // 6)]]
@@ -159,7 +159,7 @@ class _Weeks:
         years = self.slots > 160
         if years:
             starts = [week for week in starts if week.month == 1]
-        shown = starts[:: -(-len(starts) // 6)]
+        shown = starts[:: -(-len(starts) // 5)]
         if years:
             return [(week, str(week.year)) for week in shown]
         is_new = [True, *(a.year != b.year for a, b in pairwise(shown))]

@@ -145,7 +145,7 @@ def measure_figures(
             Series(
                 f"{part.dataset.title}, {tier}",
                 _by_week(part.weeks, tier, column, weeks),
-                1 + at % 4,
+                1 + at,  # two datasets in three tiers at most
             )
             for at, (part, tier) in enumerate(lined)
         ]

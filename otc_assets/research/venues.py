@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import sqlalchemy as sa
 
-from otc_assets.domain.tables import MPID
+from otc_assets.domain.tables import LINEAGE, MPID
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.research.arguments import Names, Weeks, conditions, texts
 from otc_assets.research.knowledge import select_rows, store_of
@@ -90,9 +90,12 @@ def venue_volume(
     shared = ("week_ending", "tier", "as_of_date", "source_revision")
     columns = [lineage.c[name] for name in shared]
     columns += [c for c in own.c if c.name not in ("slice", "lineage_number", "record_hash")]
-    # Named, so that a slice's rows are found by their key, and those of other tables not looked at.
+    # Asked for in this form, SQLite finds the rows by their key, and does not read the whole table.
+    written = sa.select(*(lineage.c[name] for name in LINEAGE.key))
+    written = written.where(lineage.c.table_name == VOLUME.name)
+    is_one = sa.tuple_(*(own.c[name] for name in LINEAGE.key)).in_(written)
     rows = sa.select(*columns).select_from(with_lineage(own, lineage))
-    found = rows.where(lineage.c.table_name == VOLUME.name).subquery()
+    found = rows.where(is_one).subquery()
     where = conditions(found, symbols, tiers, weeks)
     return select_rows(store, VOLUME, found, where, [*SLICE, "symbol", VENUE])
 

@@ -16,12 +16,20 @@ from otc_assets.serving.guard import Guard
 from otc_assets.serving.limits import THREADS
 from otc_assets.serving.mcp.endpoint import PATH, Endpoint
 from otc_assets.serving.problems import add_handlers
-from otc_assets.serving.routes import events, health, knowledge, names, standing, tables
+from otc_assets.serving.routes import (
+    events,
+    health,
+    knowledge,
+    names,
+    registry,
+    standing,
+    tables,
+)
 from otc_assets.serving.stores import store_named
 from otc_assets.settings import number_setting, setting
 from otc_assets.warehouse.events import code_version
 
-ROUTERS = (knowledge.router, names.router, standing.router, events.router, tables.router)
+ROUTERS = tuple(each.router for each in (knowledge, names, registry, standing, events, tables))
 DESCRIPTION = """
 FINRA's weekly off-exchange volume, as it was known: what `otc_assets.research` answers in Python.
 

@@ -27,6 +27,8 @@ HEADER_SECONDS = 10
 KEEP_ALIVE_SECONDS = 5
 SHUTDOWN_SECONDS = 10
 """For answers that are being sent when the server is told to end."""
+STUCK_SECONDS = 60
+"""After which a process that gives no sign of life is replaced; its answers are lost."""
 SEND_SECONDS = 20
 """For a client to take `SEND_BYTES`: slower ones are cut off."""
 SEND_BYTES = 256 * 1024

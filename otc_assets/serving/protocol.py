@@ -8,6 +8,7 @@ import socket
 import struct
 from typing import Any
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from otc_assets.serving.limits import HEADER_SECONDS, SEND_SECONDS
@@ -34,6 +35,16 @@ class PatientProtocol(H11Protocol):
             self._asking = _ended(self._asking)
         elif self._asking is None:
             self._wait_for_request()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no request; also in the body of one that is being, or was, answered."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.disconnected = True  # what is still to be said has nobody who hears it
+            self.cycle.message_event.set()
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            super().send_400_response(msg)
+        else:
+            self.transport.close()
 
     def pause_writing(self) -> None:
         """Begin to wait for a client that does not take what was sent."""

@@ -15,6 +15,7 @@ from otc_assets.serving.limits import (
     MAX_HEADER_BYTES,
     MIN_TOKEN,
     SHUTDOWN_SECONDS,
+    STUCK_SECONDS,
 )
 from otc_assets.serving.measures import FOLDER
 from otc_assets.serving.protocol import PatientProtocol
@@ -50,6 +51,7 @@ def options() -> dict[str, Any]:
         "limit_concurrency": MAX_CONNECTIONS,
         "timeout_keep_alive": KEEP_ALIVE_SECONDS,
         "timeout_graceful_shutdown": SHUTDOWN_SECONDS,
+        "timeout_worker_healthcheck": STUCK_SECONDS,
         "h11_max_incomplete_event_size": MAX_HEADER_BYTES,
     }
 

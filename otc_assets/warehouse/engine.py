@@ -66,7 +66,14 @@ def create_engine(
         if query_seconds:
             settings |= {"statement_timeout": f"{round(1000 * query_seconds)}ms"}
         options = " ".join(f"-c {name}={value}" for name, value in settings.items())
-        return sa.create_engine(parsed, connect_args={"options": options}, pool_pre_ping=True)
+        return sa.create_engine(
+            parsed,
+            connect_args={"options": options},
+            pool_pre_ping=True,
+            # To begin and to end a transaction costs as much as a small query, and its statements
+            # would not see one state of the store anyway; who reads and needs that asks for it.
+            isolation_level="AUTOCOMMIT" if read_only else "READ COMMITTED",
+        )
     raise ValueError(
         f"OTC_DATABASE_URL: {parsed.drivername!r} is no store of this project; "
         "use sqlite:///path/to/file.db or postgresql+psycopg://user:password@host/database"

@@ -81,5 +81,6 @@ def _unpacked(values: bytes | None, kind: ColumnType) -> Any:
 
 def _texts(values: bytes) -> pa.Array:
     texts = pc.split_pattern(pa.array([values], pa.large_binary()), END_OF_TEXT).values
-    is_null = pc.equal(texts, NULL_TEXT)
-    return pc.if_else(is_null, None, texts).cast(pa.large_string())
+    if NULL_TEXT in values:
+        texts = pc.if_else(pc.equal(texts, NULL_TEXT), None, texts)
+    return texts.cast(pa.large_string())

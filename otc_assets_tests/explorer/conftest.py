@@ -12,18 +12,21 @@ from otc_assets_tests import pipeline
 from otc_assets_tests.conftest import made_once
 from otc_assets_tests.explorer.browser import CHROMIUM, Browser, browsing
 from otc_assets_tests.explorer.tables import Page
-from otc_assets_tests.serving.conftest import judged_home, serving
+from otc_assets_tests.serving.conftest import filled_server, judged_home, serving, store_url
 
-__all__ = ["judged_home"]  # a fixture of the server's tests
+__all__ = ["filled_server", "judged_home", "store_url"]  # fixtures of the server's tests
 
 ODD = ("<script>alert(1)</script>", "a/b", "brk.b", "BRK.B", "ABR$D", "A&B?c=d#e", "%2F")
 """Symbols that a URL or a page could take for something else."""
 
 
 @pytest.fixture(scope="module")
-def site(judged_home: Path) -> Iterator[httpx.Client]:
-    """A client of the explorer over two weeks of two tiers, one of them corrected."""
-    with serving(OTC_HOME=str(judged_home)) as client:
+def site(judged_home: Path, store_url: str) -> Iterator[httpx.Client]:
+    """A client of the explorer over two weeks of two tiers, one corrected; on each database.
+
+    What tests compare it with is read from SQLite, which has the same weeks.
+    """
+    with serving(OTC_HOME=str(judged_home), OTC_DATABASE_URL=store_url) as client:
         yield client
 
 

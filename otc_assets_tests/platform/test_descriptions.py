@@ -162,7 +162,10 @@ def test_the_last_part_of_the_key_is_needed(story: Story, asset: str):
 
 
 def test_raw_alone_is_input_idempotent_and_all_else_state_idempotent():
-    levels = {asset: said(asset, "Idempotency")[:2] for asset in (*OF_SLICES, "research_page")}
+    levels = {
+        asset: said(asset, "Idempotency")[:2]
+        for asset in (*OF_SLICES, "research_page", "venue_registry")
+    }
     assert levels.pop("raw") == "L2"
     assert set(levels.values()) == {"L3"}
 

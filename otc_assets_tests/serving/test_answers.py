@@ -11,7 +11,15 @@ import pytest
 import sqlalchemy as sa
 
 from otc_assets.cli.output import records
-from otc_assets.research import as_of, chain, get_events, history, latest
+from otc_assets.research import (
+    as_of,
+    chain,
+    get_events,
+    history,
+    latest,
+    venue_registry,
+    venue_share_by_owner,
+)
 from otc_assets.research.between import between
 from otc_assets.research.extract import table_batches
 from otc_assets.research.standing import lacking, quality, revisions
@@ -57,6 +65,18 @@ QUESTIONS: dict[str, tuple[str, Callable[..., pd.DataFrame]]] = {
     "venues": ("venues", venues),
     "a venue over weeks": ("venue-share?venue=ABCD", lambda **w: venue_share("ABCD", **w)),
     "all venues": ("venue-share", venue_share),
+    "who the venues are": (
+        f"venue-registry?day={DAY}",
+        lambda **w: venue_registry(DAY, w["dataset"], w["database_url"]),
+    ),
+    "who a venue is": (
+        "venue-registry?venue=ABCD",
+        lambda **w: venue_registry(None, w["dataset"], w["database_url"]).query("venue == 'ABCD'"),
+    ),
+    "owners over weeks": (
+        "venue-share-by-owner?venue=ABCD&tier=NMS+Tier+1",
+        lambda **w: venue_share_by_owner("ABCD", "NMS Tier 1", **w),
+    ),
     "who trades a symbol": ("venue-volume?symbol=PXDT", lambda **w: venue_volume("PXDT", **w)),
     "gaps": ("gaps?day=2025-08-05", lambda **w: lacking(date(2025, 8, 5), **w)),
     "verdicts": ("quality?week=2025-05-16&tier=OTC", lambda **w: quality("OTC", "2025-05-16", **w)),

@@ -145,6 +145,24 @@ def test_what_is_no_request_of_a_usual_size_is_refused(sqlite_api: httpx.Client,
     assert sqlite_api.get(ASKED).status_code == 200
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "a-host-that-is-refused-at-once"])
+@pytest.mark.parametrize("asked", ["POST /mcp", f"GET {ASKED}"])
+def test_noise_in_the_body_of_a_request_is_no_error_of_ours(
+    sqlite_api: httpx.Client, caplog: pytest.LogCaptureFixture, asked: str, host: str
+):
+    head = f"{asked} HTTP/1.1\r\nHost: {host}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+    noise, url = b"no length of a chunk\r\n", sqlite_api.base_url
+    for pieces in ([head + noise], [head, noise]):
+        with socket.create_connection((url.host, url.port or 0), timeout=10) as client:
+            for piece in pieces:
+                client.sendall(piece)
+                time.sleep(0.02)  # for it to be answered
+            while not ended(client):
+                pass
+    assert sqlite_api.get(ASKED).status_code == 200
+    assert [r.getMessage() for r in caplog.records if r.levelname in ("ERROR", "CRITICAL")] == []
+
+
 def ended(client: socket.socket) -> bool:
     """Whether the other side has ended a connection, within the socket's time."""
     try:

@@ -31,6 +31,12 @@ RANKED = columns_of(
     NAME,
     column("share_change", ColumnType.NUMBER, "Percentage points gained.", nullable=True),
     column("rank_change", ColumnType.NUMBER, "Places gained.", nullable=True),
+    column(
+        "came_or_went",
+        ColumnType.TEXT,
+        "new, returned after a long absence, or gone after this week; null for the others.",
+        nullable=True,
+    ),
     without=["as_of_date", "source_revision", "record_hash", "tier", "week_ending"],
 )
 
