@@ -38,6 +38,11 @@ DESCRIPTION = promises(
 )
 
 
+def features_of(dataset: Dataset) -> list[dg.AssetKey]:
+    """Return the asset of the features, if they are made of a dataset's slices."""
+    return [FEATURES_KEY] if dataset.is_weekly else []
+
+
 def build_features(datasets: Sequence[Dataset]) -> list[dg.AssetsDefinition]:
     """Return the asset of the features, if ATS is one of the datasets."""
     return [_features(datasets)] if ATS in datasets else []

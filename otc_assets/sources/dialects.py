@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -18,12 +19,16 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from otc_assets.domain.datasets import Dataset, every_dataset
 from otc_assets.domain.rejects import RejectReason
 from otc_assets.domain.tiers import Tier
 from otc_assets.sources.errors import SourceError
 
+DATES = ("publication_date", "revision_date")
+"""Columns that a source may lack: then FINRA's calendar says when a slice was published."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Dialect:
     """One form of file: what its columns are called here."""
 
@@ -32,6 +37,8 @@ class Dialect:
     """The source's column to ours."""
     optional: frozenset[str] = frozenset()
     """Columns, by our names, that a file may lack."""
+    tiers: Mapping[str, str] | None = None
+    """Other spellings of tiers that it uses, and ours; None: `TIER_ALIASES`."""
 
     def lacks(self, header: list[str]) -> list[str]:
         """Return the source's names of the columns that this dialect needs and a header has not."""
@@ -103,6 +110,28 @@ SIMPLE_PSV = Dialect(
 )
 
 DIALECTS = (QUERY_API, FINRA_DOWNLOAD, SIMPLE_PSV)
+"""Those of the weekly datasets, whose rows say which of them they are of, or are of ATS."""
+
+
+@cache
+def dialect_of(dataset: Dataset) -> Dialect:
+    """Return the form in which FINRA's Query API gives a dataset; its files have the same."""
+    if dataset.fields is None:
+        return QUERY_API
+    optional = {column.name for column in dataset.content if column.nullable}
+    return Dialect(
+        f"FINRA Query API ({dataset.finra_set})",
+        {**dataset.fields},
+        frozenset({*optional, *DATES, *(() if dataset.summary_type else ("summary_type",))}),
+        {code: section for section, code in (dataset.section_codes or {}).items()},
+    )
+
+
+def dialects() -> tuple[Dialect, ...]:
+    """Return every dialect, in the order in which a header is held against them."""
+    own = (dialect_of(dataset) for dataset in every_dataset())
+    return tuple(dict.fromkeys((*own, *DIALECTS)))
+
 
 MAX_VALUES = 8_000_000
 """FINRA's largest slice has 2.8 million (170,000 rows of 17); each takes 200 bytes of memory."""
@@ -158,7 +187,7 @@ def read_lines(name: str, data: bytes, *, strict: bool = True) -> Lines:
     first = lines[0].as_py()
     delimiter = "|" if "|" in first else ","
     header = _fields(lines[:1], delimiter)[0].as_py()
-    dialect = next((d for d in DIALECTS if not d.lacks(header)), None)
+    dialect = next((d for d in dialects() if not d.lacks(header)), None)
     if dialect is None:
         raise SourceError(name, _unknown(header), line=1)
     if twice := sorted({c for c in header if c in dialect.renames and header.count(c) > 1}):
@@ -209,7 +238,7 @@ def _is_cut(dialect: Dialect, header: list[str], last: list[str]) -> bool:
     """Tell whether a last line, without its newline, ends before its last field does."""
     if len(last) < len(header) or not last[-1]:
         return True
-    is_date = dialect.renames.get(header[-1]) in ("revision_date", "publication_date", "week_start")
+    is_date = dialect.renames.get(header[-1]) in (*DATES, "week_start")
     return is_date and len(last[-1]) < len("2025-12-26")
 
 
@@ -253,8 +282,8 @@ def _csv_fields(line: str) -> list[str]:
 
 
 def _unknown(header: list[str]) -> str:
-    missing = min((d.lacks(header) for d in DIALECTS), key=len)
-    known = ", ".join(d.name for d in DIALECTS)
+    missing = min((d.lacks(header) for d in dialects()), key=len)
+    known = ", ".join(d.name for d in dialects())
     near = f"; lacks {', '.join(sorted(missing))}" if len(missing) <= 3 else ""
     return f"is of no known dialect ({known}){near}; its header is {'|'.join(header)[:120]!r}"
 
@@ -264,7 +293,8 @@ def _lines(dialect: Dialect, rows: pd.DataFrame, table: pd.DataFrame) -> Lines:
     good = table[table["ok"]].reset_index(drop=True)
     rows = rows.assign(line_number=good["line_number"], raw_line=good["raw_line"])
     if "tier" in rows:
-        rows["tier"] = rows["tier"].replace(TIER_ALIASES)
+        tiers = TIER_ALIASES if dialect.tiers is None else dialect.tiers
+        rows["tier"] = rows["tier"].replace(dict(tiers))
     malformed = table[~table["ok"]].assign(reason_code=RejectReason.MALFORMED_LINE.value)
     return Lines(dialect, rows, malformed[["line_number", "reason_code", "raw_line"]])
 
@@ -285,9 +315,11 @@ def _from_json(name: str, text: str) -> Lines:
     whole = [_is_record(record) for record in records]
     objects = [record for record, ok in zip(records, whole, strict=True) if ok]
     header = sorted({key for record in objects for key in record})
-    if QUERY_API.lacks(header):
+    known = dict.fromkeys(map(dialect_of, every_dataset()))
+    dialect = next((each for each in known if not each.lacks(header)), None)
+    if dialect is None:
         raise SourceError(name, _unknown(header), line=1)
-    rows = QUERY_API.renamed(
+    rows = dialect.renamed(
         {source: [_json_text(record.get(source)) for record in objects] for source in header}
     )
     table = pd.DataFrame(
@@ -297,7 +329,7 @@ def _from_json(name: str, text: str) -> Lines:
             "ok": whole,
         }
     )
-    return _lines(QUERY_API, rows, table)
+    return _lines(dialect, rows, table)
 
 
 def record_texts(text: str) -> list[str]:

@@ -25,8 +25,9 @@ from otc_assets.tracing import current
 FINRA = "https://api.finra.org"
 FINRA_TOKENS = "https://ews.fip.finra.org"
 TOKEN_PATH = "/fip/rest/ews/oauth2/access_token?grant_type=client_credentials"
-DATA_PATH = "/data/group/otcMarket/name/weeklySummary"
-PARTITIONS_PATH = "/partitions/group/otcMarket/name/weeklySummary"
+DATA_PATH = "/data/group/otcMarket/name/"
+PARTITIONS_PATH = "/partitions/group/otcMarket/name/"
+WEEKLY = "weeklySummary"
 
 PAGE_ROWS = 5000
 MAX_REQUESTS_PER_SECOND = 20
@@ -150,16 +151,32 @@ class FinraClient:
         )
         self._http = httpx.Client(timeout=timeout_seconds, headers={"Accept": "application/json"})
 
-    def partitions(self) -> list[tuple[str, str]]:
-        """Return the (weekStartDate, tierIdentifier) pairs that FINRA has.
+    def partitions(self, of_set: str = WEEKLY, values: int = 2) -> list[tuple[str, ...]]:
+        """Return the partitions that FINRA has of a set: (weekStartDate, tierIdentifier) pairs.
+
+        Args:
+            of_set: the name of the set.
+            values: how many values name a partition; of a set without tiers, the period alone.
 
         Raises:
             SourceError: refused, or still at fault after the last attempt.
 
         """
-        return self._ask("GET", PARTITIONS_PATH, None, "the list of partitions", _pairs)
 
-    def rows(self, equal: Mapping[str, str], offset: int, what: str, *, expects_rows: bool) -> Page:
+        def read(response: httpx.Response) -> list[tuple[str, ...]]:
+            return _parts(response, values)
+
+        return self._ask("GET", PARTITIONS_PATH + of_set, None, "the list of partitions", read)
+
+    def rows(
+        self,
+        equal: Mapping[str, str],
+        offset: int,
+        what: str,
+        *,
+        expects_rows: bool,
+        of_set: str = WEEKLY,
+    ) -> Page:
         """Return the rows from ``offset`` on of those whose fields have the values of ``equal``.
 
         Args:
@@ -167,6 +184,7 @@ class FinraClient:
             offset: rows to pass by.
             what: names the query in the log and in errors.
             expects_rows: no rows at all are a fault.
+            of_set: the name of the set.
 
         Raises:
             SourceError: refused, or still at fault after the last attempt.
@@ -187,7 +205,7 @@ class FinraClient:
                 raise Fault("an empty answer, where there are rows")
             return page
 
-        return self._ask("POST", DATA_PATH, body, f"{what}, rows from {offset} on", read)
+        return self._ask("POST", DATA_PATH + of_set, body, f"{what}, rows from {offset} on", read)
 
     def patiently(self, attempt: Callable[[], Read], what: str) -> Read:
         """Return what ``attempt`` returns, and try again after each `Fault` while it is worth it.
@@ -347,7 +365,7 @@ def _document(response: httpx.Response) -> Any:
         raise Fault(f"truncated or broken JSON ({error})") from None
 
 
-def _pairs(response: httpx.Response) -> list[tuple[str, str]]:
+def _parts(response: httpx.Response, values: int) -> list[tuple[str, ...]]:
     document = _document(response)
     if isinstance(document, list) and len(document) == 1:
         document = document[0]
@@ -355,7 +373,10 @@ def _pairs(response: httpx.Response) -> list[tuple[str, str]]:
         raise Fault("no list of partitions")
     listed = document.get("availablePartitions") or []  # none: a message and no list
     try:
-        return [(str(monday), str(tier)) for monday, tier in (e["partitions"] for e in listed)]
+        parts = [tuple(str(value) for value in each["partitions"]) for each in listed]
+        if any(len(part) != values for part in parts):
+            raise ValueError(parts)
+        return parts
     except (TypeError, KeyError, ValueError):
         raise Fault("a list of partitions of another form") from None
 

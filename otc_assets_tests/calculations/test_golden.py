@@ -6,6 +6,8 @@ import pandas as pd
 import pytest
 
 from otc_assets.calculations import all_calculations, get_calculation, output_tables
+from otc_assets.domain.datasets import BLOCKS
+from otc_assets.domain.neighbours import ATS_BLOCKS
 from otc_assets.domain.shares import MILLIONTHS
 from otc_assets.domain.tables import RAW, ColumnType
 from otc_assets_tests.calculations.chain import TARGET, Chain, raw_frame
@@ -13,7 +15,7 @@ from otc_assets_tests.calculations.chain import TARGET, Chain, raw_frame
 GOLDEN = Path(__file__).parent / "golden"
 TWO_SYMBOLS = Path(__file__).parents[1] / "golden" / "two_symbols"
 
-TABLES = {table.name: table for table in (RAW, *output_tables())}
+TABLES = {table.name: table for table in (RAW, *output_tables(), *output_tables(BLOCKS))}
 CALCULATIONS = {calc.spec.label: calc for calc in all_calculations()}
 CASES = [(path.parent.name, path.stem) for path in sorted(GOLDEN.glob("*/*.csv"))]
 ANSWERS = [(case, label) for case, label in CASES if label in CALCULATIONS]
@@ -41,7 +43,7 @@ def rows_of(case, name, table):
 
 
 def input_frame(case, name):
-    table = TABLES[name]
+    table = ATS_BLOCKS.raw if case == "block_volume" and name == "raw" else TABLES[name]
     rows = rows_of(case, name, table)
     frame = pd.DataFrame(rows)
     for column in (column for column in table.columns if column.name in frame):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
-from otc_assets_tests.finra.world import FIELDS, Record, World, as_json
+from otc_assets_tests.finra.world import FIELDS, OtherSet, Record, World, as_json
 
 PARTITION_KEYS = ("weekStartDate", "tierIdentifier")
 DEFAULT_LIMIT = 1000
@@ -52,12 +52,31 @@ def partitions(world: World) -> Reply:
     return document(content | {"availablePartitions": listed})
 
 
-def rows(world: World, query: dict[str, Any], max_limit: int, *, is_json: bool) -> Reply:
-    """A page of the records that a query asks for, oldest week first."""
+def other_partitions(name: str, other: OtherSet) -> Reply:
+    """The list of partitions of another set than the weekly one."""
+    parts = sorted({tuple(str(record[key]) for key in other.keys) for record in other.records})
+    content = {"datasetGroup": "otcMarket", "datasetName": name, "partitionFields": [*other.keys]}
+    return document(content | {"availablePartitions": [{"partitions": [*p]} for p in parts]})
+
+
+def rows(
+    world: World,
+    query: dict[str, Any],
+    max_limit: int,
+    *,
+    is_json: bool,
+    other: OtherSet | None = None,
+) -> Reply:
+    """A page of the records that a query asks for, oldest week first; or of ``other``'s."""
     offset, limit = int(query.get("offset", 0)), int(query.get("limit", DEFAULT_LIMIT))
-    if reason := _reason_against(query, offset):
+    known = [*FIELDS] if other is None else [*other.records[0]]
+    if reason := _reason_against(query, offset, known):
         return refusal(400, reason)
-    found = list(_found(world, query))
+    if other is None:
+        found = list(_found(world, query))
+    else:
+        equal = _equal(query)
+        found = [r for r in other.records if all(str(r[k]) == v for k, v in equal.items())]
     for name in reversed(query.get("sortFields", [])):
         key = name.lstrip("+-")
         found.sort(key=lambda record: str(record[key]), reverse=name.startswith("-"))
@@ -71,7 +90,7 @@ def rows(world: World, query: dict[str, Any], max_limit: int, *, is_json: bool) 
     }
     if not page:
         return Reply(204, b"", headers)
-    fields = query.get("fields") or FIELDS
+    fields = query.get("fields") or known
     page = [{name: record[name] for name in fields if name in record} for record in page]
     headers["Content-Type"] = "application/json" if is_json else "text/csv"
     body = "[" + ",\n".join(map(as_json, page)) + "]" if is_json else _csv(page)
@@ -82,11 +101,11 @@ def _equal(query: dict[str, Any]) -> dict[str, str]:
     return {f["fieldName"]: str(f["fieldValue"]) for f in query.get("compareFilters", [])}
 
 
-def _reason_against(query: dict[str, Any], offset: int) -> str | None:
+def _reason_against(query: dict[str, Any], offset: int, known: list[str]) -> str | None:
     filters, ranges = query.get("compareFilters", []), query.get("dateRangeFilters", [])
     if any(f.get("compareType") != "EQUAL" for f in filters):
         return "compareType must be EQUAL"
-    if unknown := {f["fieldName"] for f in (*filters, *ranges)} - set(FIELDS):
+    if unknown := {f["fieldName"] for f in (*filters, *ranges)} - set(known):
         return f"Unknown field {min(unknown)}"
     if query.get("sortFields") and not _equal(query).keys() >= set(PARTITION_KEYS):
         return f"sortFields needs EQUAL filters on {' and '.join(PARTITION_KEYS)}"

@@ -19,13 +19,20 @@ from typing import Any
 from urllib.parse import parse_qs
 from zoneinfo import ZoneInfo
 
-from otc_assets_tests.finra.api import Reply, document, partitions, refusal, rows
+from otc_assets_tests.finra.api import (
+    Reply,
+    document,
+    other_partitions,
+    partitions,
+    refusal,
+    rows,
+)
 from otc_assets_tests.finra.faults import Fault, Faults, Situation
 from otc_assets_tests.finra.wire import Handler, Request, spoilt
-from otc_assets_tests.finra.world import ATS, DAYS, Number, Part, World, published_on
+from otc_assets_tests.finra.world import ATS, DAYS, Number, OtherSet, Part, World, published_on
 
-DATA = "/data/group/otcMarket/name/weeklySummary"
-PARTITIONS = "/partitions/group/otcMarket/name/weeklySummary"
+DATA_OF, PARTITIONS_OF = "/data/group/otcMarket/name/", "/partitions/group/otcMarket/name/"
+DATA, PARTITIONS = f"{DATA_OF}weeklySummary", f"{PARTITIONS_OF}weeklySummary"
 TOKEN = "/fip/rest/ews/oauth2/access_token"
 
 
@@ -98,25 +105,33 @@ class FinraServer:
                 return refusal(401, "The access token is missing, wrong or expired")
             elif path == PARTITIONS:
                 reply, situation = partitions(self.world), Situation("partitions")
+            elif path.removeprefix(PARTITIONS_OF) in self.world.others:
+                name = path.removeprefix(PARTITIONS_OF)
+                reply = other_partitions(name, self.world.others[name])
+                situation = Situation("partitions")
             elif path == DATA:
                 return self._rows(request, query)
+            elif path.removeprefix(DATA_OF) in self.world.others:
+                return self._rows(request, query, self.world.others[path.removeprefix(DATA_OF)])
             else:
                 return refusal(404, f"There is nothing at {path}")
             request.fault = self.faults.befalling(situation)
             return spoilt(reply, request, self.retry_after_seconds)
 
-    def _rows(self, request: Request, arguments: dict[str, list[str]]) -> Reply:
+    def _rows(
+        self, request: Request, arguments: dict[str, list[str]], other: OtherSet | None = None
+    ) -> Reply:
         self.before_rows(request)
         query = request.body
         if request.method == "GET":  # which takes no filters
             query = {k: v[0] for k, v in arguments.items() if k in ("limit", "offset")}
         is_json = "application/json" in request.headers.get("Accept", "")
-        reply = rows(self.world, query, self.max_limit, is_json=is_json)
+        reply = rows(self.world, query, self.max_limit, is_json=is_json, other=other)
         situation = Situation("data", int(query.get("offset", 0)), reply.rows)
         request.fault = self.faults.befalling(situation)
         if request.fault is Fault.SHORT_PAGE:
             half = query | {"limit": reply.rows // 2}
-            short = rows(self.world, half, self.max_limit, is_json=is_json)
+            short = rows(self.world, half, self.max_limit, is_json=is_json, other=other)
             return Reply(200, short.body, reply.headers, short.rows)
         return spoilt(reply, request, self.retry_after_seconds)
 
