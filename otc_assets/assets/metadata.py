@@ -153,6 +153,8 @@ def _said(result: IngestionResult) -> str:
 
 def _totals(rows: pd.DataFrame) -> dict[str, Any]:
     totals: dict[str, Any] = {}
+    if "block_type" in rows:  # whose rows repeat a venue's totals: only once do they add up
+        rows = rows[rows["block_type"] == rows["block_type"].iloc[0]]
     for column in VOLUMES:
         if column in rows:
             totals["shares"] = _shares(int(rows[column].sum()))

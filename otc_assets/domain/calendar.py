@@ -75,13 +75,16 @@ def day_in_new_york(moment: datetime) -> date:
 
 def is_due(week: SliceKey, today: date, dataset: Dataset = ATS) -> bool:
     """Tell whether a slice should be public on ``today`` (it is from the day itself on)."""
-    return expected_publication_date(week, dataset) <= today
+    is_past = expected_publication_date(week, dataset) <= today
+    return is_past and dataset.grain.has_trade(week.period)
 
 
 def newest_due_week(tier: str, today: date, dataset: Dataset = ATS) -> AnySlice:
     """Return the newest slice of ``tier`` that should be public on ``today``."""
     week = _begun_by(tier, today, dataset)
-    return week if is_due(week, today, dataset) else week.shifted(-1)
+    while not is_due(week, today, dataset):
+        week = week.shifted(-1)
+    return week
 
 
 @lru_cache(maxsize=32)  # who watches asks for the same again and again, all day
@@ -91,7 +94,8 @@ def due_weeks(
     """Return the slices of ``tier`` that should be public on ``today``, oldest first."""
     week = dataset.key(tier, max(first_week_ending, dataset.first_period))
     due = []
-    while is_due(week, today, dataset):
-        due.append(week)
+    while expected_publication_date(week, dataset) <= today:
+        if dataset.grain.has_trade(week.period):
+            due.append(week)
         week = week.shifted(1)
     return tuple(due)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
 
-from otc_assets.domain.declaration import BLOCKS, FIRMS, VENUES, Dataset, Delay
+from otc_assets.domain.declaration import BLOCKS, DAYS, FIRMS, VENUES, Dataset, Delay
 from otc_assets.domain.neighbours import NEIGHBOURS
 from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import FIRST_WEEK_ENDING
@@ -17,6 +17,7 @@ __all__ = [
     "ATS",
     "BLOCKS",
     "DATASETS",
+    "DAYS",
     "EVERY_DATASET",
     "FIRMS",
     "NEIGHBOURS",

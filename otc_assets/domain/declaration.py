@@ -25,8 +25,9 @@ from otc_assets.domain.tables import (
 from otc_assets.domain.weeks import WEEK, WEEKS
 
 WEEKLY_SUMMARY = "weeklySummary"
-VENUES, FIRMS, BLOCKS = "venues", "firms", "blocks"
-"""Families of calculations: on venue by symbol in weeks, on firm by symbol in months, on blocks."""
+VENUES, FIRMS, BLOCKS, DAYS = "venues", "firms", "blocks", "days"
+"""Families of calculations: on venue by symbol in weeks, on firm by symbol in months, on blocks,
+and on symbols by day."""
 
 
 Delay = timedelta | Months
@@ -59,6 +60,9 @@ class Dataset:
     """The name of the set in FINRA's Query API."""
     fields: Mapping[str, str] | None = None
     """FINRA's fields to the columns of raw; None: those of `WEEKLY_SUMMARY`."""
+    file_fields: Mapping[str, str] | None = None
+    """The same of files that FINRA offers beside the set, if their fields have other names. Their
+    days read 20250516, and their last line has the number of the others."""
     section_codes: Mapping[str, str] | None = None
     """By section, the Query API's tierIdentifier; None: those of the three tiers."""
     raw_table: Table = RAW

@@ -8,11 +8,10 @@ which were there first and have names of their own (`tier`, `week_ending`).
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from functools import lru_cache
 from typing import Any, Self, TypeVar
 
 from otc_assets.domain.tables import Column, ColumnType
-from otc_assets.domain.trading_days import is_business_day, nth_business_day
+from otc_assets.domain.trading_days import is_business_day
 
 
 def slug_of(section: str) -> str:
@@ -42,8 +41,8 @@ class Grain:
     """...or so many months."""
     named_after: timedelta = timedelta(0)
     """From the first day of a period to the day that names it: a week is named by its Friday."""
-    is_trading_day: bool = False
-    """Days on which the US equity market is closed are no periods (of a grain of one day)."""
+    is_weekday: bool = False
+    """Saturdays and Sundays are no periods (of a grain of one day). Holidays are, without trade."""
     cron: str = ""
     """When one of Dagster's time windows begins: on the day that names a period."""
     end_offset: int = 0
@@ -55,9 +54,9 @@ class Grain:
         return f"{self.name}_start"
 
     def containing(self, day: date) -> date:
-        """Return the period that holds ``day``, or on a day without trade the one before."""
-        if self.is_trading_day:
-            return nth_business_day(day, 0)
+        """Return the period that holds ``day``; of weekdays, on a weekend the Friday before."""
+        if self.is_weekday:
+            return day - timedelta(days=max(0, day.weekday() - 4))
         return self._first_day_of(day) + self.named_after
 
     def start_of(self, period: date) -> date:
@@ -66,19 +65,25 @@ class Grain:
 
     def shifted(self, period: date, periods: int) -> date:
         """Return the period that many later (earlier if negative)."""
-        if self.is_trading_day:
-            return nth_business_day(period, periods)
+        if self.is_weekday:
+            weeks, days = divmod(period.weekday() + periods, 5)
+            return period + timedelta(days=7 * weeks + days - period.weekday())
         first = _months_later(self.start_of(period), periods * self.months)
         return first + timedelta(days=periods * self.days) + self.named_after
 
     def between(self, earlier: date, later: date) -> int:
         """Return how many periods ``later`` is after ``earlier``."""
-        if self.is_trading_day:
-            days = (earlier + timedelta(days=n + 1) for n in range((later - earlier).days))
-            return sum(map(is_business_day, days))
+        if self.is_weekday:
+            mondays = [day - timedelta(days=day.weekday()) for day in (earlier, later)]
+            weeks = (mondays[1] - mondays[0]).days // 7
+            return 5 * weeks + later.weekday() - earlier.weekday()
         if self.months:
             return (_month_number(later) - _month_number(earlier)) // self.months
         return (later - earlier).days // self.days
+
+    def has_trade(self, period: date) -> bool:
+        """Tell whether there was any: the market is closed on some weekdays."""
+        return not self.is_weekday or is_business_day(period)
 
     def validated(self, day: date) -> date:
         """Return ``day`` if it names a period.
@@ -212,7 +217,7 @@ class SliceKey:
     @property
     def last_day(self) -> date:
         """The last day of the period, traded or not."""
-        if self.slicing.grain.is_trading_day:
+        if self.slicing.grain.is_weekday:
             return self.period
         return self.shifted(1).first_day - timedelta(days=1)
 
@@ -270,17 +275,7 @@ DAY = Grain(
     column=Column("trade_date", ColumnType.DATE, "The reported day."),
     first_day=date(2014, 1, 1),
     days=1,
-    is_trading_day=True,
+    is_weekday=True,
     cron="0 0 * * 1-5",
     end_offset=1,
 )
-
-
-@lru_cache(maxsize=4096)
-def period_in(grain: Grain, text: str) -> date | None:
-    """Return the period that begins on an ISO date of a source; None if none does."""
-    try:
-        period = date.fromisoformat(text) + grain.named_after
-        return grain.validated(period)
-    except ValueError:
-        return None

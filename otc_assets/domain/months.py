@@ -31,6 +31,11 @@ class WeeksOf:
         return self.inside == self.touching
 
 
+def last_trading_day(friday: date) -> date:
+    """Return the last day of a week on which the market was open."""
+    return next(day for back in range(5) if is_business_day(day := friday - timedelta(days=back)))
+
+
 def weeks_of(month: SliceKey) -> WeeksOf:
     """Return the weeks of a month."""
     first, last = month.first_day, month.last_day

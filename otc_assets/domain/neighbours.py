@@ -10,10 +10,10 @@ agree with that. It is an assumption, which no record of ours confirms. A month 
 is taken in all the same; one that comes later shows as late.
 """
 
-from datetime import date
+from datetime import date, timedelta
 
-from otc_assets.domain.declaration import BLOCKS, FIRMS, Dataset
-from otc_assets.domain.grains import ALL, MONDAY, MONTH, Months, Slicing
+from otc_assets.domain.declaration import BLOCKS, DAYS, FIRMS, Dataset
+from otc_assets.domain.grains import ALL, DAY, MONDAY, MONTH, Months, Slicing
 from otc_assets.domain.tables import MPID, SYMBOL, Column, ColumnType, raw_table
 
 ONE_MONTH_LATER = Months(2, MONDAY)
@@ -185,5 +185,55 @@ OTC_BLOCKS = Dataset(
     is_expected=False,
 )
 
-NEIGHBOURS = (MONTHLY_NON_ATS, ATS_BLOCKS, OTC_BLOCKS)
+SHORT_VOLUME_RAW = raw_table(
+    "FINRA's daily records of short sales as they came, every revision kept. Refused lines are in "
+    "rejects.",
+    SYMBOL,
+    Column(
+        "market",
+        ColumnType.TEXT,
+        "Facilities that the trades were reported to: N, Q, B (trade reporting facilities) or D "
+        "(ADF); of FINRA's consolidated files several of them, as B,Q,N.",
+    ),
+    Column("short_volume", ColumnType.SHARES, "Shares sold short, exempt sales among them."),
+    Column("short_exempt_volume", ColumnType.SHARES, "Shares sold short exempt."),
+    Column("total_volume", ColumnType.SHARES, "Shares traded, in regular trading hours."),
+)
+
+REG_SHO_DAILY = Dataset(
+    name="reg_sho_daily",
+    title="daily short sale",
+    summary_type=None,
+    # FINRA posts a day's file in the evening of that day.
+    publication_delay={ALL: timedelta(0)},
+    first_period=date(2018, 8, 1),  # assumed; files are known to reach back to that year
+    venue_columns=(),
+    prefix="reg_sho_daily",
+    slicing=Slicing(DAY, (ALL,), date(2018, 8, 1)),
+    finra_set="regShoDaily",
+    fields={
+        "tradeReportDate": "day_start",
+        "securitiesInformationProcessorSymbolIdentifier": "symbol",
+        "marketCode": "market",
+        "shortParQuantity": "short_volume",
+        "shortExemptParQuantity": "short_exempt_volume",
+        "totalParQuantity": "total_volume",
+    },
+    file_fields={
+        "Date": "day_start",
+        "Symbol": "symbol",
+        "ShortVolume": "short_volume",
+        "ShortExemptVolume": "short_exempt_volume",
+        "TotalVolume": "total_volume",
+        "Market": "market",
+    },
+    raw_table=SHORT_VOLUME_RAW,
+    record=("symbol", "market"),
+    twins=(),
+    family=DAYS,
+    validated="short_volume",
+    is_expected=False,
+)
+
+NEIGHBOURS = (MONTHLY_NON_ATS, ATS_BLOCKS, OTC_BLOCKS, REG_SHO_DAILY)
 """Those of another grain than the weekly ones, which FINRA publishes beside them."""

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from otc_assets.domain.block_rules import BLOCK_RULES
+from otc_assets.domain.day_rules import DAY_RULES
 from otc_assets.domain.differences import compare_versions
 from otc_assets.domain.quality import (
     Finding,
@@ -336,7 +337,11 @@ def _keeps_its_promise(table: Table, older: str, newer: str) -> Rule:
 def rules_of(table: Table) -> list[Rule]:
     """Return the rules of a table: those written for it, and those its description gives."""
     promises = [_keeps_its_promise(table, *pair) for pair in table.equal_versions]
-    written = [_of_period(r, table.period) for r in (*RULES, *BLOCK_RULES) if r.table == table.name]
+    written = [
+        _of_period(r, table.period)
+        for r in (*RULES, *BLOCK_RULES, *DAY_RULES)
+        if r.table == table.name
+    ]
     return [*written, *promises, _holds_what_it_declares(table)]
 
 

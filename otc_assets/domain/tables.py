@@ -488,12 +488,21 @@ def of_period(table: Table, period: Column, grain: str) -> Table:
     def renamed(names: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(period.name if name == WEEK.name else name for name in names)
 
+    def of_source(name: str) -> str:
+        source, column = name.split(".")
+        return f"{source}.{renamed((column,))[0]}"
+
     return replace(
         table,
         period=grain,
         grain=table.grain.replace("(week, ", f"({grain}, "),
         key=renamed(table.key),
-        columns=tuple(period if column == WEEK else column for column in table.columns),
+        columns=tuple(
+            period
+            if column == WEEK
+            else replace(column, sources=tuple(map(of_source, column.sources)))
+            for column in table.columns
+        ),
         indexes=tuple(renamed(names) for names in table.indexes),
     )
 

@@ -25,18 +25,3 @@ def next_business_day(day: date) -> date:
     while not is_business_day(day):
         day += timedelta(days=1)
     return day
-
-
-def nth_business_day(day: date, count: int) -> date:
-    """Return the business day that many after ``day`` (before it if negative).
-
-    0 is ``day`` itself if the market is open on it, or else the last one before it.
-    """
-    step = timedelta(days=1 if count > 0 else -1)
-    while not is_business_day(day):
-        day -= timedelta(days=1)
-    for _ in range(abs(count)):
-        day += step
-        while not is_business_day(day):
-            day += step
-    return day

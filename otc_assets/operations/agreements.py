@@ -13,16 +13,24 @@ import pandas as pd
 
 from otc_assets.domain.datasets import ATS, NON_ATS, Dataset
 from otc_assets.domain.grains import SliceKey
-from otc_assets.domain.months import beyond, unexplained, weeks_of
-from otc_assets.domain.neighbours import ATS_BLOCKS, MONTHLY_NON_ATS, OTC_BLOCKS
+from otc_assets.domain.months import beyond, last_trading_day, unexplained, weeks_of
+from otc_assets.domain.neighbours import (
+    ATS_BLOCKS,
+    MONTHLY_NON_ATS,
+    OTC_BLOCKS,
+    REG_SHO_DAILY,
+)
 from otc_assets.domain.shares import format_shares
 from otc_assets.domain.tiers import Tier
-from otc_assets.domain.weeks import WeekKey
+from otc_assets.domain.weeks import WeekKey, week_ending_of
 from otc_assets.warehouse.reader import SliceReader
 
 NMS, EVERY_TIER = (Tier.NMS_TIER_1, Tier.NMS_TIER_2), tuple(Tier)
 TIERS = {"NMS": NMS, "OTC": (Tier.OTC,)}
 """The weekly tiers of each tier of the monthly set."""
+NOT_THE_LAST_DAY = "the rest of the week: this is not its last trading day"
+TOLERATED = 100
+"""One part in so many may be due to a correction that has reached one of two sets."""
 DE_MINIMIS = "0 "
 """What the name of the firms that are folded together begins with: their CRD number."""
 
@@ -145,6 +153,30 @@ def market_is_that_of_the_monthly_set(readers: Readers, month: SliceKey) -> Agre
     return Agreement(off, is_exact=sums["NMS"] == sum(sums.values()))
 
 
+def facilities_hold_no_more_than_venues(readers: Readers, day: SliceKey) -> Agreement:
+    """No symbol has clearly more shares at facilities in a week than venues have reported.
+
+    Judged on the last trading day of a week. The difference is right where venues have more: they
+    report trades at all hours, and the facilities' files those of regular trading hours. It is
+    also right within 1 percent the other way, because corrections reach the two sets on different
+    days. A symbol that venues do not report at all in its tiers is out of bounds.
+    """
+    friday = week_ending_of(day.period)
+    if day.period != last_trading_day(friday):
+        return Agreement(lacking=(NOT_THE_LAST_DAY,))
+    own = _sums(readers(REG_SHO_DAILY), "week_to_date", day, ["symbol"], "total_volume")
+    weekly = [
+        _weekly(readers(each), "symbol_summary", ["symbol"], EVERY_TIER, [friday])
+        for each in (ATS, NON_ATS)
+    ]
+    lacking = tuple(name for each in weekly for name in each.lacking)
+    if lacking:
+        return Agreement(lacking=lacking)
+    venues = pd.concat([each.sums for each in weekly]).groupby(level=0).sum()
+    most = (venues + venues // TOLERATED).astype("int64")
+    return Agreement(_shown(beyond(own, pd.Series(dtype="int64"), most), "symbol"))
+
+
 CLAIMS: Mapping[Dataset, tuple[Claim, ...]] = {
     ATS_BLOCKS: (Claim("venues_hold_their_weeks", "block_volume", venues_hold_their_weeks),),
     MONTHLY_NON_ATS: (
@@ -157,6 +189,13 @@ CLAIMS: Mapping[Dataset, tuple[Claim, ...]] = {
             "market_is_that_of_the_monthly_set",
             "block_volume",
             market_is_that_of_the_monthly_set,
+        ),
+    ),
+    REG_SHO_DAILY: (
+        Claim(
+            "facilities_hold_no_more_than_venues",
+            "week_to_date",
+            facilities_hold_no_more_than_venues,
         ),
     ),
 }

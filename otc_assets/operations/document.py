@@ -19,9 +19,9 @@ OF_THE_STORE = (EVENTS, REQUESTS, INCIDENTS)
 OF_ANOTHER_GRAIN = """\
 # Tables of another grain
 
-The datasets of months ([datasets](datasets.md)) have the tables above as well: `revisions`,
+Datasets of months and days ([datasets](datasets.md)) have the tables above as well: `revisions`,
 `rejects`, `manifest` and so on. Their names begin with the dataset's (`ats_blocks_manifest`), and
-`month` names the period in place of `week_ending`. `monthly_non_ats` has `venue_volume`,
+`month` or `trade_date` names the period, not `week_ending`. `monthly_non_ats` has `venue_volume`,
 `symbol_summary`, `venue_share` and `concentration`, of months."""
 END = "<!-- end of generated -->"
 

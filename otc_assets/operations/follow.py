@@ -84,6 +84,8 @@ def next_publication(dataset: Dataset, today: date) -> tuple[date, list[SliceKey
     coming: dict[date, list[SliceKey]] = {}
     for tier in dataset.publication_delay:
         week = newest_due_week(tier, today, dataset).shifted(1)
+        while not dataset.grain.has_trade(week.period):
+            week = week.shifted(1)
         coming.setdefault(expected_publication_date(week, dataset), []).append(week)
     return min(coming.items())
 

@@ -205,6 +205,8 @@ class SliceIntake:
         if week.period < dataset.first_period:
             first = f"FINRA's {dataset.title} data begin with the {dataset.grain.words}"
             return SliceStatus.NOT_DUE, f"{first} {dataset.first_period}"
+        if not dataset.grain.has_trade(week.period):
+            return SliceStatus.NOT_DUE, f"the market is closed on {week.period}"
         due = expected_publication_date(week, dataset)
         if not is_due(week, self.today, dataset):
             return SliceStatus.NOT_DUE, f"FINRA publishes it on {due}"

@@ -39,6 +39,9 @@ class Dialect:
     """Columns, by our names, that a file may lack."""
     tiers: Mapping[str, str] | None = None
     """Other spellings of tiers that it uses, and ours; None: `TIER_ALIASES`."""
+    day: str | None = None
+    """The column, by our name, whose days read 20250516. Then a last line has the number of rows,
+    which has to be that of the others."""
 
     def lacks(self, header: list[str]) -> list[str]:
         """Return the source's names of the columns that this dialect needs and a header has not."""
@@ -127,9 +130,20 @@ def dialect_of(dataset: Dataset) -> Dialect:
     )
 
 
+@cache
+def dialects_of(dataset: Dataset) -> tuple[Dialect, ...]:
+    """Return every form in which a dataset comes and no other does, or no other that says so."""
+    mine = (dialect_of(dataset),)
+    if dataset.file_fields is None:
+        return mine
+    fields = {**dataset.file_fields}
+    day = next(ours for ours in fields.values() if ours == dataset.grain.start_column)
+    return (*mine, Dialect(f"FINRA's files of {dataset.title} data", fields, day=day))
+
+
 def dialects() -> tuple[Dialect, ...]:
     """Return every dialect, in the order in which a header is held against them."""
-    own = (dialect_of(dataset) for dataset in every_dataset())
+    own = (each for dataset in every_dataset() for each in dialects_of(dataset))
     return tuple(dict.fromkeys((*own, *DIALECTS)))
 
 
@@ -195,12 +209,22 @@ def read_lines(name: str, data: bytes, *, strict: bool = True) -> Lines:
         raise SourceError(name, reason, line=1)
     filled = pc.not_equal(pc.utf8_trim_whitespace(lines), "").to_numpy(zero_copy_only=False)
     numbers = 1 + np.flatnonzero(filled[1:]) + 1
+    if dialect.day and len(numbers) and lines[int(numbers[-1]) - 1].as_py().strip().isdigit():
+        numbers = _without_trailer(name, lines, numbers, strict=strict)
+    elif dialect.day and strict:
+        raise SourceError(name, "the file is truncated: its last line is not the number of rows")
     if not len(numbers):
         raise SourceError(name, "has a header and no rows", line=1)
     kept = lines.take(numbers - 1)
     fields = _fields(kept, delimiter)
     whole = pc.equal(pc.list_value_length(fields), len(header))
-    if strict and lines[-1].as_py() and _is_cut(dialect, header, fields[-1].as_py()):
+    is_ended = bool(dialect.day)  # by the number of rows
+    if (
+        strict
+        and not is_ended
+        and lines[-1].as_py()
+        and _is_cut(dialect, header, fields[-1].as_py())
+    ):
         line = kept[-1].as_py()
         raise SourceError(name, f"{_CUT}: {line[:80]!r}", line=int(numbers[-1]))
     values = pc.list_flatten(fields if pc.all(whole).as_py() else fields.filter(whole))
@@ -219,6 +243,16 @@ def read_lines(name: str, data: bytes, *, strict: bool = True) -> Lines:
     return _lines(dialect, rows, table)
 
 
+def _without_trailer(name: str, lines: Any, numbers: Any, *, strict: bool) -> Any:
+    """Return the numbers of the lines but the last, which says how many they are."""
+    last = int(numbers[-1])
+    said, count = lines[last - 1].as_py().strip(), len(numbers) - 1
+    if strict and int(said) != count:
+        reason = f"its last line says {said} rows, and there are {count}; download it again"
+        raise SourceError(name, reason, line=last)
+    return numbers[:-1]
+
+
 def _split(text: Any, separator: str) -> Any:
     """Split one Arrow string into an array of strings, without a Python object for each."""
     return pc.split_pattern(pa.array([text]), separator).values
@@ -228,6 +262,7 @@ def _series(strings: Any) -> "pd.Series[str]":
     return pd.Series(pd.array(strings, dtype="str"))
 
 
+_COMPACT = re.compile(r"^([0-9]{4})([0-9]{2})([0-9]{2})$")
 _CUT = (
     "the file is truncated: its last line is cut off and has no newline; "
     "download it again (nothing of it was stored)"
@@ -295,6 +330,8 @@ def _lines(dialect: Dialect, rows: pd.DataFrame, table: pd.DataFrame) -> Lines:
     if "tier" in rows:
         tiers = TIER_ALIASES if dialect.tiers is None else dialect.tiers
         rows["tier"] = rows["tier"].replace(dict(tiers))
+    if dialect.day:
+        rows[dialect.day] = rows[dialect.day].str.replace(_COMPACT, r"\1-\2-\3", regex=True)
     malformed = table[~table["ok"]].assign(reason_code=RejectReason.MALFORMED_LINE.value)
     return Lines(dialect, rows, malformed[["line_number", "reason_code", "raw_line"]])
 

@@ -15,7 +15,7 @@ from otc_assets.domain.calendar import week_published_on
 from otc_assets.domain.datasets import ATS, Dataset, every_dataset
 from otc_assets.domain.grains import Grain, SliceKey
 from otc_assets.domain.tiers import Tier
-from otc_assets.sources.dialects import Lines, dialect_of
+from otc_assets.sources.dialects import Lines, dialects_of
 from otc_assets.sources.errors import SourceError
 
 _TIER_AND_DATE = re.compile(r"(tier_?1|tier_?2|otc)_([0-9]{8})", re.IGNORECASE | re.ASCII)
@@ -101,7 +101,7 @@ def resolve(name: str, lines: Lines, today: date) -> SliceKey:
 
 def dataset_of(lines: Lines) -> Dataset:
     """Return the dataset that most rows are of; the dialects that do not say so hold ATS data."""
-    mine = [dataset for dataset in every_dataset() if dialect_of(dataset) is lines.dialect]
+    mine = [dataset for dataset in every_dataset() if lines.dialect in dialects_of(dataset)]
     if len(mine) < 2 or "summary_type" not in lines.rows:
         return mine[0] if mine else ATS
     rows = {d: int((lines.rows["summary_type"] == d.summary_type).sum()) for d in mine}

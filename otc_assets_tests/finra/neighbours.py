@@ -16,6 +16,7 @@ KEYS = {
     "monthlySummary": ("monthStartDate", "tierIdentifier"),
     "blocksSummary": ("monthStartDate",),
     "otcBlocksSummary": ("monthStartDate",),
+    "regShoDaily": ("tradeReportDate",),
 }
 BLOCK_TYPES = {"10K": "10K+ Shares", "200K": "$200K+"}
 
@@ -120,3 +121,34 @@ def _rounded(part: int, whole: int, digits: int) -> Number:
 def sets(**records: list[Record]) -> dict[str, OtherSet]:
     """Make FINRA's other sets of records by the name of the set."""
     return {name: OtherSet(KEYS[name], mine) for name, mine in records.items()}
+
+
+SHORT = tuple[str, str, Any, Any, Any]
+"""A symbol, its market, and the shares sold short, sold short exempt, and traded."""
+
+
+def short_sales(day: date, rows: Iterable[SHORT]) -> list[Record]:
+    """Records of `regShoDaily`."""
+    return [
+        {
+            "tradeReportDate": day.isoformat(),
+            "securitiesInformationProcessorSymbolIdentifier": symbol,
+            "shortParQuantity": Number(short),
+            "shortExemptParQuantity": Number(exempt),
+            "totalParQuantity": Number(total),
+            "marketCode": market,
+            "reportingFacilityCode": "NQTRF",
+        }
+        for symbol, market, short, exempt, total in rows
+    ]
+
+
+def short_sale_file(day: date, rows: Iterable[SHORT], said: int | None = None) -> bytes:
+    """The file of the same day; its last line says how many rows there are."""
+    lines = [
+        f"{day:%Y%m%d}|{symbol}|{short}|{exempt}|{total}|{market}"
+        for symbol, market, short, exempt, total in rows
+    ]
+    header = "Date|Symbol|ShortVolume|ShortExemptVolume|TotalVolume|Market"
+    count = len(lines) if said is None else said
+    return "\r\n".join([header, *lines, str(count), ""]).encode()

@@ -1,4 +1,4 @@
-"""months and blocks.
+"""months, blocks and days.
 
 Revision ID: 0011
 Revises: 0009
@@ -29,10 +29,14 @@ BLOCKS = (
     "block_trade_part_pct number?, block_share_part_pct number?, block_market_pct number?, "
     "block_market_rank count?, market_pct number?"
 )
+SHORT_VOLUME = (
+    "symbol text, market text, short_volume exact, short_exempt_volume exact, total_volume exact"
+)
 DATASETS = {
     "monthly_non_ats": ("month", MONTHLY),
     "ats_blocks": ("month", BLOCKS),
     "otc_blocks": ("month", BLOCKS),
+    "reg_sho_daily": ("trade_date", SHORT_VOLUME),
 }
 """By dataset: the column that names the period, and what a line of raw says."""
 
