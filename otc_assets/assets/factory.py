@@ -74,7 +74,7 @@ def _publications(dataset: Dataset) -> dg.AssetSpec:
         description=f"The {dataset.title} volumes that FINRA publishes, {name} by {name}.",
         group_name=f"{dataset.name}_source",
         owners=OWNERS,
-        tags={"dataset": dataset.name},
+        tags=tags_of(dataset),
         kinds={"finra"},
     )
 
@@ -86,12 +86,17 @@ def _options(table: Table, dataset: Dataset, code_version: str) -> dict[str, Any
         "backfill_policy": backfill_policy(),
         "owners": OWNERS,
         "group_name": f"{dataset.name}_{_group(table, dataset)}",
-        "tags": {"dataset": dataset.name},
+        "tags": tags_of(dataset),
         "kinds": {"python", "pandas", "table"},
         "code_version": code_version,
         "description": described(table, dataset),
         "metadata": {"dagster/column_schema": column_schema(table)},
     }
+
+
+def tags_of(dataset: Dataset) -> dict[str, str]:
+    """Return the tags of a dataset's assets; those of one grain can be materialized together."""
+    return {"dataset": dataset.name, "grain": dataset.grain.name}
 
 
 def _group(table: Table, dataset: Dataset) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from otc_assets.assets.descriptions import STATE_IDEMPOTENT, after_weeks, promises
-from otc_assets.assets.factory import OWNERS
+from otc_assets.assets.factory import OWNERS, tags_of
 from otc_assets.assets.partitions import (
     SLICES,
     asset_key_of,
@@ -59,7 +59,7 @@ def _features(datasets: Sequence[Dataset]) -> dg.AssetsDefinition:
         backfill_policy=backfill_policy(),
         owners=OWNERS,
         group_name="research",
-        tags={"dataset": ATS.name},
+        tags=tags_of(ATS),
         kinds={"python", "pandas", "parquet"},
         code_version=VERSION,
         description=DESCRIPTION,

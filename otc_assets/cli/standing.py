@@ -6,13 +6,15 @@ from datetime import date, datetime
 import click
 import pandas as pd
 
+from otc_assets.cli.ask import chosen_datasets
 from otc_assets.cli.output import json_option, print_frame
 from otc_assets.domain.calendar import today
-from otc_assets.domain.datasets import DATASETS
+from otc_assets.domain.datasets import Dataset
+from otc_assets.domain.gaps import gaps
 from otc_assets.domain.quality import Severity
 from otc_assets.operations.recall import store_to_read
 from otc_assets.operations.status import TierStatus, status_of
-from otc_assets.research.standing import lacking
+from otc_assets.research.standing import GAP_COLUMNS, lacking
 
 COLOURS = {Severity.INFO: "yellow", Severity.WARNING: "yellow", Severity.CRITICAL: "red"}
 day_option = click.option(
@@ -35,7 +37,7 @@ def status(context: click.Context, day: datetime | None, as_json: bool) -> None:
     \b
     Example: otc status --json | jq '.[] | select(.missing > 0)'
     """
-    stores = [store_to_read(dataset) for dataset in DATASETS]
+    stores = [store_to_read(dataset) for dataset in chosen_datasets(())]
     found = [tier for store in stores for tier in status_of(store, _day(day))]
     colours = {n: "green" if tier.is_well else "red" for n, tier in enumerate(found)}
     print_frame(pd.DataFrame(map(_shown, found)), as_json=as_json, colours=colours)
@@ -56,7 +58,10 @@ def list_gaps(context: click.Context, day: datetime | None, as_json: bool) -> No
     \b
     Example: otc gaps --day 2025-08-11
     """
-    found = [lacking(_day(day), dataset=dataset.name) for dataset in DATASETS]
+    found = [
+        lacking(_day(day), dataset=each.name) if each.is_weekly else _lacking(each, _day(day))
+        for each in chosen_datasets(())
+    ]
     rows = pd.concat(found, ignore_index=True)
     colours = {n: COLOURS[Severity(severity)] for n, severity in enumerate(rows["severity"])}
     print_frame(rows, as_json=as_json, colours=colours)
@@ -91,3 +96,21 @@ def _what_to_do(found: list[TierStatus]) -> str:
     if any(tier.is_critical for tier in found):
         advice.append("grade: the checks of raw and of each table say which rule failed")
     return "\n".join(advice)
+
+
+def _lacking(dataset: Dataset, day: date) -> pd.DataFrame:
+    """Return the gaps of a dataset of another grain in the columns of `lacking`."""
+    with store_to_read(dataset).read() as reader:
+        loaded = reader.loaded_slices()
+    rows = [
+        (
+            dataset.name,
+            str(gap.week.section),
+            gap.week.period,
+            gap.expected_publication_date,
+            gap.days_late,
+            str(gap.severity),
+        )
+        for gap in gaps(dataset, loaded, day)
+    ]
+    return pd.DataFrame(rows, columns=list(GAP_COLUMNS))

@@ -18,7 +18,12 @@ from otc_assets.calculations import tables_of
 from otc_assets.definitions import build_defs
 from otc_assets.domain.datasets import ATS, DATASETS, NON_ATS, Dataset
 from otc_assets.domain.months import weeks_of
-from otc_assets.domain.neighbours import ATS_BLOCKS, MONTHLY_NON_ATS, NEIGHBOURS
+from otc_assets.domain.neighbours import (
+    ATS_BLOCKS,
+    MONTHLY_NON_ATS,
+    NEIGHBOURS,
+    OTC_BLOCKS,
+)
 from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.operations.agreements import CLAIMS, Agreement
@@ -33,6 +38,7 @@ from otc_assets_tests.finra.world import as_json
 from otc_assets_tests.pipeline import RUN
 from otc_assets_tests.sources.samples import api_json, dealer, row
 
+MONTHS = (MONTHLY_NON_ATS, ATS_BLOCKS, OTC_BLOCKS)
 WHOLE, STRADDLED = date(2021, 2, 1), date(2025, 5, 1)
 """A month of four whole weeks, and one whose first two trading days are of a week of April."""
 TODAY = date(2026, 1, 15)
@@ -138,7 +144,7 @@ class Scene:
 
     def take_month_in(self, said: Months) -> None:
         said.write(self.source)
-        for dataset in NEIGHBOURS:
+        for dataset in MONTHS:
             keys = [dataset.key(section, said.month) for section in dataset.slicing.sections]
             self._take_in(dataset, keys, [table.name for table in tables_of(dataset)][1:])
 
@@ -167,7 +173,7 @@ class Scene:
         """What is out of bounds, by claim."""
         return {
             name: each.off
-            for dataset in NEIGHBOURS
+            for dataset in MONTHS
             for name, each in self.found(dataset, month).items()
             if each.off
         }
@@ -209,7 +215,7 @@ def test_a_week_of_which_the_month_has_no_trading_day_does_not_touch_it():
 @pytest.mark.parametrize("month", [WHOLE, STRADDLED])
 def test_sets_that_were_made_to_agree_do(scene: Scene, month: date):
     assert scene.off(month) == {}
-    for dataset in NEIGHBOURS:
+    for dataset in MONTHS:
         assert all(each.lacking == () for each in scene.found(dataset, month).values())
 
 

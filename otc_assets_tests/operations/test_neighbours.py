@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from otc_assets.automation.ranges import ranges_of
 from otc_assets.calculations import tables_of
 from otc_assets.definitions import build_defs
 from otc_assets.domain.calendar import expected_publication_date
-from otc_assets.domain.datasets import NEIGHBOURS, Dataset
+from otc_assets.domain.datasets import Dataset
 from otc_assets.domain.gaps import gaps
 from otc_assets.domain.neighbours import ATS_BLOCKS, MONTHLY_NON_ATS, OTC_BLOCKS
 from otc_assets.operations.follow import Reach, news
@@ -24,6 +24,7 @@ from otc_assets.operations.frames import Knowledge
 from otc_assets.operations.intake import ingest
 from otc_assets.operations.rebuild import rebuild
 from otc_assets.operations.verify import verify
+from otc_assets.research.periods import periods
 from otc_assets.sources.archive import Archive
 from otc_assets.sources.finra import FinraSource
 from otc_assets.sources.finra_client import FinraClient
@@ -35,6 +36,7 @@ from otc_assets_tests.finra.server import FinraServer
 from otc_assets_tests.finra.world import Number, Record, World, as_json
 from otc_assets_tests.pipeline import RUN
 
+MONTHS = (MONTHLY_NON_ATS, ATS_BLOCKS, OTC_BLOCKS)
 MAY, JUNE = date(2025, 5, 1), date(2025, 6, 1)
 CORRECTED = date(2025, 8, 12)
 TODAY = date(2025, 8, 20)
@@ -106,10 +108,10 @@ def done(
         platform = Platform(
             database_url=url, source_url=str(source), archive_url=str(folder / "archive")
         )
-        job = build_defs(NEIGHBOURS, platform=platform).resolve_implicit_global_asset_job_def()
+        job = build_defs(MONTHS, platform=platform).resolve_implicit_global_asset_job_def()
         results = {}
         with dg.DagsterInstance.ephemeral() as instance:
-            for dataset in NEIGHBOURS:
+            for dataset in MONTHS:
                 keys = [dg.AssetKey([dataset.name, table.name]) for table in tables_of(dataset)]
                 (months,) = ranges_of(slices(dataset))
                 results[dataset.name] = job.execute_in_process(
@@ -127,14 +129,14 @@ def test_a_month_is_a_partition_and_a_tier_where_there_is_one():
 
 @pytest.mark.parametrize("month", [date(2025, n, 1) for n in range(1, 13)])
 def test_a_month_is_published_on_the_first_monday_after_the_following_one(month: date):
-    for dataset in NEIGHBOURS:
+    for dataset in MONTHS:
         section = dataset.slicing.sections[0]
         day = expected_publication_date(dataset.key(section, month), dataset)
         assert day == published_on(month)
 
 
 def test_nobody_has_to_have_them_and_who_has_one_month_lacks_the_next():
-    for dataset in NEIGHBOURS:
+    for dataset in MONTHS:
         may, june = slices(dataset)
         assert gaps(dataset, [], TODAY) == []
         lacking = {gap.week for gap in gaps(dataset, [may], TODAY)}
@@ -142,7 +144,7 @@ def test_nobody_has_to_have_them_and_who_has_one_month_lacks_the_next():
 
 
 def test_every_table_of_every_dataset_is_filled_and_judged(done: Done):
-    for dataset in NEIGHBOURS:
+    for dataset in MONTHS:
         verdicts = [
             (check.asset_key.path[-1], check.check_name, check.partition, check.passed)
             for check in done.results[dataset.name].get_asset_check_evaluations()
@@ -201,6 +203,14 @@ def test_a_correction_of_a_month_is_a_revision_and_the_day_before_is_still_known
             for day in (published_on(MAY), CORRECTED)
         ]
     assert totals == [121_000_000_000, 122_000_000_000]
+    days = (published_on(MAY) - timedelta(days=1), published_on(MAY), CORRECTED)
+    known = [periods("ats_blocks", "block_summary", day, database_url=sqlite_url) for day in days]
+    assert [frame["total_volume"].tolist() for frame in known] == [
+        [],
+        [121_000.0, 121_000.0],
+        [122_000.0, 122_000.0],
+    ]
+    assert known[1].columns[:3].tolist() == ["month", "tier", "block_type"]
     archive = Archive(str(tmp_path / "archive"), ATS_BLOCKS)
     assert rebuild(store, archive, may, RUN).differences == ()
     assert [each.findings for each in verify(store, archive, [may])] == [[]]
@@ -284,7 +294,7 @@ def test_the_api_gives_the_same_rows_as_the_files(sqlite_url: str, tmp_path: Pat
     world.others = sets(**both)
     with FinraServer(world) as server:
         source = FinraSource(FinraClient(server.url, requests_per_second=20), Outage("FINRA"))
-        for dataset in NEIGHBOURS:
+        for dataset in MONTHS:
             index, store = source.index(TODAY, dataset), Warehouse(sqlite_url, dataset)
             offered = news(store, index, Reach(2, 2), TODAY)
             assert set(slices(dataset)) <= set(offered)
@@ -305,7 +315,7 @@ def test_the_api_gives_the_same_rows_as_the_files(sqlite_url: str, tmp_path: Pat
 def test_the_records_of_one_set_are_of_its_dataset_alone(tmp_path: Path):
     (tmp_path / "source").mkdir()
     platform = Platform(source_url=str(filled(tmp_path / "source")), archive_url=str(tmp_path))
-    for dataset in NEIGHBOURS:
+    for dataset in MONTHS:
         index = platform.source_index(dataset) if False else _index(platform, dataset)
         listed = {str(week) for week in index.versions()}
         wanted = {str(dataset.key(s, m)) for s in dataset.slicing.sections for m in (MAY, JUNE)}
