@@ -17,24 +17,27 @@ from otc_assets.automation.incidents import incidents, notifications
 from otc_assets.automation.jobs import build_jobs, page_job
 from otc_assets.automation.schedules import build_schedules, page_schedule
 from otc_assets.automation.sensors import publication_sensor
+from otc_assets.checks.agreements import build_agreement_checks
 from otc_assets.checks.factory import build_checks
 from otc_assets.checks.features import build_feature_checks
 from otc_assets.checks.venues import build_venue_checks
 from otc_assets.checks.verify import build_verify_check
 from otc_assets.checks.watch import build_watch_checks
-from otc_assets.domain.datasets import DATASETS, Dataset
+from otc_assets.domain.datasets import EVERY_DATASET, Dataset
 from otc_assets.logs import configure
 
 
-def build_defs(datasets: Sequence[Dataset] = DATASETS, **resource_overrides: Any) -> dg.Definitions:
+def build_defs(
+    datasets: Sequence[Dataset] = EVERY_DATASET, **resource_overrides: Any
+) -> dg.Definitions:
     """Return everything that Dagster loads; tests pass resources of their own."""
     accept_previews()
     return dg.Definitions(
         assets=[
             *(asset for dataset in datasets for asset in build_assets(dataset)),
             *build_features(datasets),
-            *build_venues(datasets),
-            build_page(datasets),
+            *build_venues([each for each in datasets if each.is_weekly]),
+            build_page([each for each in datasets if each.is_weekly]),
         ],
         asset_checks=[
             *(
@@ -44,6 +47,7 @@ def build_defs(datasets: Sequence[Dataset] = DATASETS, **resource_overrides: Any
                     *build_checks(dataset),
                     *build_watch_checks(dataset),
                     build_verify_check(dataset),
+                    *build_agreement_checks(dataset),
                 )
             ),
             *build_feature_checks(datasets),

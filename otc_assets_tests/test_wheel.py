@@ -78,7 +78,7 @@ def _materialize(commands: Path, place: Path) -> subprocess.CompletedProcess[str
     for name in ("PYTHONPATH", "DAGSTER_HOME"):
         kept.pop(name, None)
     settings = {"OTC_HOME": "."}
-    asked = ["--select", "*", "--partition", PARTITION]
+    asked = ["--select", "tag:grain=week", "--partition", PARTITION]
     return subprocess.run(
         [commands / "dagster", "asset", "materialize", "-m", "otc_assets.definitions", *asked],
         cwd=place,

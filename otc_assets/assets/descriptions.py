@@ -7,7 +7,7 @@ second run deletes, inserts, and leaves the same state.
 from collections.abc import Iterable
 
 from otc_assets.domain.datasets import Dataset
-from otc_assets.domain.tables import RAW, Table
+from otc_assets.domain.tables import Table
 from otc_assets.operations.derive import reach_of
 
 INPUT_IDEMPOTENT = "L2, input-idempotent: the same input gives the same records, by their hash"
@@ -24,7 +24,7 @@ FORCE = "Write also what the store has already, and under skip."
 def described(table: Table, dataset: Dataset) -> str:
     """Return the description of a table's asset, as markdown."""
     what = f"{table.description}\n\nOne row per {table.grain}, of {dataset.title} data."
-    if table is RAW:
+    if table is dataset.raw:
         return promises(
             f"{what} `lag_days` counts the days from FINRA's publication of the "
             "newest content to our store.",
@@ -32,7 +32,7 @@ def described(table: Table, dataset: Dataset) -> str:
             level=INPUT_IDEMPOTENT,
             rerun=f"The source is read again; a content that the store has is skipped. `policy`: "
             f"{POLICY} `force`: {FORCE}",
-            refreshed_by=after_weeks(0),
+            refreshed_by=after_weeks(0, dataset.grain.name),
         )
     return promises(
         what,
@@ -40,17 +40,17 @@ def described(table: Table, dataset: Dataset) -> str:
         level=STATE_IDEMPOTENT,
         rerun="The slice is computed from its inputs as they are now; its rows are deleted and "
         "inserted in one transaction. If an input is lacking or a blocking rule fails, they stay.",
-        refreshed_by=after_weeks(reach_of(table.name)),
+        refreshed_by=after_weeks(reach_of(table.name), dataset.grain.name),
     )
 
 
-def after_weeks(reach: int) -> str:
-    """Return which runs compute a slice, given how many weeks before it may change it."""
+def after_weeks(reach: int, period: str = "week") -> str:
+    """Return which runs compute a slice, given how many periods before it may change it."""
     if reach == 0:
-        return "A run of this asset for its own week alone."
+        return f"A run of this asset for its own {period} alone."
     return (
-        f"A run of this asset for its own week, or for any of the {reach} weeks before: then in "
-        "that same run, if the slice is there already."
+        f"A run of this asset for its own {period}, or for any of the {reach} {period}s "
+        "before: then in that same run, if the slice is there already."
     )
 
 

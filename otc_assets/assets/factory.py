@@ -10,22 +10,22 @@ from pydantic import Field
 from otc_assets.assets.descriptions import FORCE, POLICY, described
 from otc_assets.assets.metadata import column_lineage, column_schema, slice_metadata
 from otc_assets.assets.partitions import (
-    SLICES,
     asset_key_of,
     backfill_policy,
     partition_key_of,
+    partitions_of,
     publications_key,
     slice_of,
 )
 from otc_assets.assets.platform import Platform, run_ids
 from otc_assets.assets.traces import slice_span, step
-from otc_assets.calculations import calculations_of, output_tables
+from otc_assets.calculations import calculations_of, derived_tables_of
 from otc_assets.domain.calendar import today
 from otc_assets.domain.datasets import Dataset
+from otc_assets.domain.grains import SliceKey
 from otc_assets.domain.quality import SliceStatus
 from otc_assets.domain.revisions import RevisionPolicy
-from otc_assets.domain.tables import RAW, Table
-from otc_assets.domain.weeks import WeekKey
+from otc_assets.domain.tables import Table
 from otc_assets.operations.derive import derive, later_weeks, refresh
 from otc_assets.operations.intake import ingest
 from otc_assets.operations.outcome import SliceOutcome
@@ -33,8 +33,9 @@ from otc_assets.operations.revise import Treatment
 from otc_assets.tracing import Span
 
 OWNERS = ["team:market-structure"]
-GROUPS = {"raw": "source", "venue_volume": "source", "research_snapshot": "research"}
-"""Of a dataset's tables, as in `ats_source`; every other table is in `metrics`. Features and page,
+GROUPS = {"raw": "source", "research_snapshot": "research"}
+"""Of a dataset's tables, as in `ats_source`; the validated one is in `source`, every other table in
+`metrics`. Features and page,
 which are made of both datasets, are in the group `research`."""
 RAW_CODE_VERSION = "v1"
 """Of parsing and judging lines; every other asset has the versions of its calculations."""
@@ -43,7 +44,7 @@ FINRA_POOL = "finra"
 PROGRESS_LINES = 20
 """A range writes about this many lines of progress for each asset, however long it is."""
 
-Work = Callable[[WeekKey], SliceOutcome]
+Work = Callable[[SliceKey], SliceOutcome]
 
 
 class Intake(dg.Config):
@@ -61,18 +62,19 @@ def build_assets(dataset: Dataset) -> list[dg.AssetsDefinition | dg.AssetSpec]:
     return [
         _publications(dataset),
         _raw_asset(dataset),
-        *(_derived_asset(table, dataset) for table in output_tables()),
+        *(_derived_asset(table, dataset) for table in derived_tables_of(dataset)),
     ]
 
 
 def _publications(dataset: Dataset) -> dg.AssetSpec:
     """Return the external asset from which raw is read; its checks look for gaps."""
+    name = dataset.grain.name
     return dg.AssetSpec(
         publications_key(dataset),
-        description=f"The {dataset.title} volumes that FINRA publishes, week by week.",
+        description=f"The {dataset.title} volumes that FINRA publishes, {name} by {name}.",
         group_name=f"{dataset.name}_source",
         owners=OWNERS,
-        tags={"dataset": dataset.name},
+        tags=tags_of(dataset),
         kinds={"finra"},
     )
 
@@ -80,11 +82,11 @@ def _publications(dataset: Dataset) -> dg.AssetSpec:
 def _options(table: Table, dataset: Dataset, code_version: str) -> dict[str, Any]:
     return {
         "key": asset_key_of(table.name, dataset),
-        "partitions_def": SLICES,
+        "partitions_def": partitions_of(dataset.slicing),
         "backfill_policy": backfill_policy(),
         "owners": OWNERS,
-        "group_name": f"{dataset.name}_{GROUPS.get(table.name, 'metrics')}",
-        "tags": {"dataset": dataset.name},
+        "group_name": f"{dataset.name}_{_group(table, dataset)}",
+        "tags": tags_of(dataset),
         "kinds": {"python", "pandas", "table"},
         "code_version": code_version,
         "description": described(table, dataset),
@@ -92,9 +94,18 @@ def _options(table: Table, dataset: Dataset, code_version: str) -> dict[str, Any
     }
 
 
+def tags_of(dataset: Dataset) -> dict[str, str]:
+    """Return the tags of a dataset's assets; those of one grain can be materialized together."""
+    return {"dataset": dataset.name, "grain": dataset.grain.name}
+
+
+def _group(table: Table, dataset: Dataset) -> str:
+    return "source" if table.name == dataset.validated else GROUPS.get(table.name, "metrics")
+
+
 def _raw_asset(dataset: Dataset) -> dg.AssetsDefinition:
     @dg.asset(  # type: ignore[untyped-decorator]
-        **_options(RAW, dataset, RAW_CODE_VERSION),
+        **_options(dataset.raw, dataset, RAW_CODE_VERSION),
         deps=[publications_key(dataset)],
         pool=FINRA_POOL,
     )
@@ -108,10 +119,10 @@ def _raw_asset(dataset: Dataset) -> dg.AssetsDefinition:
             context.log.warning(f"belongs to no slice and was left out: {stray.error}")
         warehouse, archive = platform.warehouse(dataset), platform.archive(dataset)
 
-        def work(week: WeekKey) -> SliceOutcome:
+        def work(week: SliceKey) -> SliceOutcome:
             return ingest(warehouse, archive, index, week, run, day, treatment)
 
-        _each(context, dataset, RAW, work)
+        _each(context, dataset, dataset.raw, work)
         return dg.MaterializeResult()
 
     definition: dg.AssetsDefinition = raw
@@ -134,10 +145,11 @@ def _derived_asset(table: Table, dataset: Dataset) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[None]:
         warehouse, run = platform.warehouse(dataset), run_ids(context.run)
 
-        def work(week: WeekKey) -> SliceOutcome:
+        def work(week: SliceKey) -> SliceOutcome:
             return derive(warehouse, table.name, week, run)
 
         done = _each(context, dataset, table, work)
+        changed = f"an earlier {dataset.grain.name} has changed"
         for week in later_weeks(warehouse, table.name, done):
             with slice_span(dataset, table.name, week) as span:
                 outcome = refresh(warehouse, table.name, week, run)
@@ -145,7 +157,7 @@ def _derived_asset(table: Table, dataset: Dataset) -> dg.AssetsDefinition:
                     _say(span, outcome)
             if outcome:
                 # Not a partition of this run: logged as a materialization of its own.
-                metadata = slice_metadata(outcome) | {"refreshed": "an earlier week has changed"}
+                metadata = slice_metadata(outcome, dataset) | {"refreshed": changed}
                 materialization = dg.AssetMaterialization(
                     context.asset_key, metadata=metadata, partition=partition_key_of(week)
                 )
@@ -159,12 +171,12 @@ def _derived_asset(table: Table, dataset: Dataset) -> dg.AssetsDefinition:
 
 def _each(
     context: dg.AssetExecutionContext, dataset: Dataset, table: Table, work: Work
-) -> list[WeekKey]:
+) -> list[SliceKey]:
     """Do each slice of the run, and tell the UI and the log; return them.
 
     Tier by tier, oldest week first: a week looks back at those of its own tier.
     """
-    slices = sorted(slice_of(key) for key in context.partition_keys)
+    slices = sorted(slice_of(key, dataset.slicing) for key in context.partition_keys)
     started, rows = time.monotonic(), 0
     every = max(1, len(slices) // PROGRESS_LINES)
     for number, week in enumerate(slices, start=1):
@@ -172,7 +184,7 @@ def _each(
             outcome = work(week)
             _say(span, outcome)
         rows += len(outcome.rows)
-        key, metadata = partition_key_of(week), slice_metadata(outcome)
+        key, metadata = partition_key_of(week), slice_metadata(outcome, dataset)
         context.add_asset_metadata(metadata, partition_key=key)
         if _is_bad(outcome):
             context.log.warning(f"{table.name} {week}: {outcome.reason}")
@@ -186,7 +198,7 @@ def _each(
 
 
 def _is_bad(outcome: SliceOutcome) -> bool:
-    refused = outcome.status is SliceStatus.REFUSED and outcome.table == RAW.name
+    refused = outcome.status is SliceStatus.REFUSED and outcome.table == "raw"
     return refused or not outcome.written
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from otc_assets.assets.descriptions import STATE_IDEMPOTENT, after_weeks, promises
-from otc_assets.assets.factory import OWNERS
+from otc_assets.assets.factory import OWNERS, tags_of
 from otc_assets.assets.partitions import (
     SLICES,
     asset_key_of,
@@ -38,6 +38,11 @@ DESCRIPTION = promises(
 )
 
 
+def features_of(dataset: Dataset) -> list[dg.AssetKey]:
+    """Return the asset of the features, if they are made of a dataset's slices."""
+    return [FEATURES_KEY] if dataset.is_weekly else []
+
+
 def build_features(datasets: Sequence[Dataset]) -> list[dg.AssetsDefinition]:
     """Return the asset of the features, if ATS is one of the datasets."""
     return [_features(datasets)] if ATS in datasets else []
@@ -54,7 +59,7 @@ def _features(datasets: Sequence[Dataset]) -> dg.AssetsDefinition:
         backfill_policy=backfill_policy(),
         owners=OWNERS,
         group_name="research",
-        tags={"dataset": ATS.name},
+        tags=tags_of(ATS),
         kinds={"python", "pandas", "parquet"},
         code_version=VERSION,
         description=DESCRIPTION,

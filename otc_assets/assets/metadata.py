@@ -15,11 +15,12 @@ import pandas as pd
 from otc_assets.assets.partitions import asset_key_of
 from otc_assets.calculations import calculations_of
 from otc_assets.domain.calendar import day_in_new_york
-from otc_assets.domain.datasets import Dataset
+from otc_assets.domain.datasets import ATS, Dataset
 from otc_assets.domain.differences import compare_versions
 from otc_assets.domain.revisions import Action, IngestionResult
 from otc_assets.domain.shares import MILLIONTHS, format_shares, to_shares
 from otc_assets.domain.tables import EXACT, ColumnType, Table
+from otc_assets.domain.weeks import WeekKey
 from otc_assets.operations.outcome import SliceOutcome
 from otc_assets.warehouse.reader import table_named
 
@@ -60,7 +61,7 @@ def column_lineage(table: Table, dataset: Dataset) -> dg.TableColumnLineage:
     )
 
 
-def slice_metadata(outcome: SliceOutcome) -> dict[str, Any]:
+def slice_metadata(outcome: SliceOutcome, dataset: Dataset = ATS) -> dict[str, Any]:
     """Return the numbers of one partition: rows, totals, the largest symbol or venue, a preview."""
     rows = outcome.rows
     metadata: dict[str, Any] = {
@@ -75,8 +76,9 @@ def slice_metadata(outcome: SliceOutcome) -> dict[str, Any]:
     if (lag := _lag_days(outcome)) is not None:
         metadata["lag_days"] = lag
     if len(rows):
-        metadata |= _totals(rows) | {"preview": dg.MetadataValue.md(_preview(rows, outcome.table))}
-        if compared := _versions(rows, outcome.table):
+        table = table_named(outcome.table, dataset)
+        metadata |= _totals(rows) | {"preview": dg.MetadataValue.md(_preview(rows, table))}
+        if compared := _versions(rows, table):
             metadata["versions"] = dg.MetadataValue.md(compared)
     return metadata | _events(outcome)
 
@@ -91,8 +93,9 @@ def _events(outcome: SliceOutcome) -> dict[str, Any]:
         version, status = event.payload.get("calc_version"), event.payload.get("status")
         several = len(outcome.events) > 1
         shown[f"event of {version or status}" if several else "event"] = event.event_id
-    if outcome.events and "symbol" in outcome.rows and len(outcome.rows):
-        symbol, week = shlex.quote(str(outcome.rows["symbol"].iloc[0])), outcome.week
+    week = outcome.week
+    if outcome.events and isinstance(week, WeekKey) and "symbol" in outcome.rows.head(1):
+        symbol = shlex.quote(str(outcome.rows["symbol"].iloc[0]))
         dataset = outcome.events[0].aggregate_id.partition(" ")[0]
         command = f"otc why {symbol} {week.week_ending} --tier '{week.tier}'"
         shown["why"] = f"{command} --dataset {dataset}"
@@ -109,12 +112,12 @@ def _lag_days(outcome: SliceOutcome) -> int | None:
     return (day_in_new_york(outcome.stored_at) - outcome.published).days
 
 
-def _versions(rows: pd.DataFrame, table: str) -> str:
+def _versions(rows: pd.DataFrame, table: Table) -> str:
     """Compare each version of a calculation with the one before; empty if there is only one."""
-    versions = [calc.spec.version for calc in calculations_of(table)]
+    versions = [calc.spec.version for calc in calculations_of(table.name)]
     parts = []
     for left, right in pairwise(versions):
-        found = compare_versions(table_named(table), rows, left, right)
+        found = compare_versions(table, rows, left, right)
         differences = found.differences
         one_sided = int((differences["found_in"] != "both").sum())
         counts = f"{len(differences) - one_sided} rows differ, {one_sided} are in one only"
@@ -150,6 +153,8 @@ def _said(result: IngestionResult) -> str:
 
 def _totals(rows: pd.DataFrame) -> dict[str, Any]:
     totals: dict[str, Any] = {}
+    if "block_type" in rows:  # whose rows repeat a venue's totals: only once do they add up
+        rows = rows[rows["block_type"] == rows["block_type"].iloc[0]]
     for column in VOLUMES:
         if column in rows:
             totals["shares"] = _shares(int(rows[column].sum()))
@@ -172,9 +177,9 @@ def _shares(millionths: int) -> int | float:
     return float(to_shares(millionths)) if fraction else whole
 
 
-def _preview(rows: pd.DataFrame, table: str) -> str:
+def _preview(rows: pd.DataFrame, table: Table) -> str:
     """Return the first rows as a markdown table, without hashes and empty columns."""
-    kinds = {column.name: column.type for column in table_named(table).columns}
+    kinds = {column.name: column.type for column in table.columns}
     filled = rows.head(PREVIEW_ROWS).dropna(axis="columns", how="all")
     hidden = {"calc_name"} | {name for name, kind in kinds.items() if kind is ColumnType.HASH}
     shown = [name for name in kinds if name in filled and name not in hidden]

@@ -12,6 +12,7 @@ from otc_assets.assets.platform import Platform
 from otc_assets.assets.traces import step
 from otc_assets.domain.calendar import today
 from otc_assets.domain.datasets import Dataset
+from otc_assets.domain.weeks import WEEK
 from otc_assets.research.facts import Facts, State
 from otc_assets.settings import setting
 
@@ -46,6 +47,7 @@ def build_page(datasets: Sequence[Dataset]) -> dg.AssetsDefinition:
         backfill_policy=dg.BackfillPolicy.single_run(),
         owners=OWNERS,
         group_name="research",
+        tags={"grain": WEEK.name},
         kinds={"python", "html"},
         code_version="v2",
         description=DESCRIPTION,

@@ -1,41 +1,32 @@
 """Partitions: one for each slice. The one place where a partition key becomes a slice and back."""
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import dagster as dg
 
-from otc_assets.calculations import output_tables
+from otc_assets.calculations import tables_of
 from otc_assets.domain.datasets import Dataset
-from otc_assets.domain.tables import RAW
-from otc_assets.domain.tiers import Tier
-from otc_assets.domain.weeks import FIRST_WEEK_ENDING, FRIDAY, WeekKey
+from otc_assets.domain.grains import AnySlice, SliceKey, Slicing
+from otc_assets.domain.weeks import WEEKS
 from otc_assets.settings import weeks_setting
-
-TIERS = dg.StaticPartitionsDefinition([tier.value for tier in Tier])
-
-WEEKS = dg.WeeklyPartitionsDefinition(
-    start_date=FIRST_WEEK_ENDING.isoformat(),
-    # Dagster counts weekdays from Sunday. A key is the Friday on which a *time window* starts, and
-    # the window's own dates mean nothing here: the trading week ends on that Friday.
-    day_offset=FRIDAY + 1,
-)
 
 RANGES = 8
 """How many ranges' keys are remembered; a run has one."""
 
 
 class Slices(dg.MultiPartitionsDefinition):
-    """One partition for each slice; remembers the keys of the newest ranges.
+    """One partition for each slice of several sections; remembers keys of the newest ranges.
 
     Dagster lists those of the run's range anew for every partition that is given metadata, which
     takes the square of its length: a quarter of what a backfill of all history cost.
     """
 
-    def __init__(self) -> None:
-        """Make the keys of tiers and weeks."""
-        super().__init__({"tier": TIERS, "week_ending": WEEKS})
+    def __init__(self, slicing: Slicing) -> None:
+        """Make the keys of sections and periods."""
+        sections = dg.StaticPartitionsDefinition([str(section) for section in slicing.sections])
+        super().__init__({"tier": sections, slicing.grain.column.name: _periods(slicing)})
         self._keys_in_range = lru_cache(RANGES)(super().get_partition_keys_in_range)
 
     def get_partition_keys_in_range(
@@ -46,8 +37,28 @@ class Slices(dg.MultiPartitionsDefinition):
         return list(keys)
 
 
-SLICES = Slices()
-"""Keys read ``NMS Tier 1|2025-12-26``."""
+def _periods(slicing: Slicing) -> dg.TimeWindowPartitionsDefinition:
+    """Return the partitions of a grain.
+
+    A key is the day that names a period, on which a *time window* starts; the window's own dates
+    mean nothing here: a trading week ends on the Friday that names it.
+    """
+    return dg.TimeWindowPartitionsDefinition(
+        start=slicing.first_period.isoformat(),
+        fmt="%Y-%m-%d",
+        cron_schedule=slicing.grain.cron,
+        end_offset=slicing.grain.end_offset,
+    )
+
+
+@cache
+def partitions_of(slicing: Slicing) -> dg.PartitionsDefinition[Any]:
+    """Return one partition for each slice; of a single section, keys are its periods alone."""
+    return _periods(slicing) if len(slicing.sections) == 1 else Slices(slicing)
+
+
+SLICES = partitions_of(WEEKS)
+"""Of the weekly datasets. Keys read ``NMS Tier 1|2025-12-26``."""
 
 
 class BackfillPolicy(dg.BackfillPolicy):
@@ -81,7 +92,7 @@ def asset_key_of(table: str, dataset: Dataset) -> dg.AssetKey:
 
 def table_keys(dataset: Dataset) -> list[dg.AssetKey]:
     """Return the keys of all table assets of a dataset."""
-    return [asset_key_of(table.name, dataset) for table in (RAW, *output_tables())]
+    return [asset_key_of(table.name, dataset) for table in tables_of(dataset)]
 
 
 def publications_key(dataset: Dataset) -> dg.AssetKey:
@@ -89,14 +100,18 @@ def publications_key(dataset: Dataset) -> dg.AssetKey:
     return dg.AssetKey(["finra", dataset.name])
 
 
-def slice_of(partition_key: str) -> WeekKey:
+def slice_of(partition_key: str, slicing: Slicing = WEEKS) -> AnySlice:
     """Return the slice that a partition key names."""
-    parts = SLICES.get_partition_key_from_str(partition_key).keys_by_dimension
-    return WeekKey.from_string(f"{parts['tier']}:{parts['week_ending']}")
+    definition = partitions_of(slicing)
+    if not isinstance(definition, Slices):
+        return slicing.from_string(f"{slicing.sections[0]}:{partition_key}")
+    parts = definition.get_partition_key_from_str(partition_key).keys_by_dimension
+    return slicing.from_string(f"{parts['tier']}:{parts[slicing.grain.column.name]}")
 
 
-def partition_key_of(week: WeekKey) -> str:
+def partition_key_of(week: SliceKey) -> str:
     """Return the partition key of a slice."""
-    return dg.MultiPartitionKey(
-        {"tier": week.tier.value, "week_ending": week.week_ending.isoformat()}
-    )
+    period = week.period.isoformat()
+    if len(week.slicing.sections) == 1:
+        return period
+    return dg.MultiPartitionKey({"tier": str(week.section), week.slicing.grain.column.name: period})

@@ -14,7 +14,7 @@ import dagster as dg
 
 from otc_assets import tracing
 from otc_assets.domain.datasets import Dataset
-from otc_assets.domain.weeks import WeekKey
+from otc_assets.domain.grains import SliceKey
 from otc_assets.warehouse.writer import RunIds
 
 TRACE_TAG = "otc/trace_id"
@@ -91,8 +91,8 @@ def _step_span() -> Iterator[None]:
             raise
 
 
-def slice_span(dataset: Dataset, table: str, week: WeekKey) -> tracing.Span:
+def slice_span(dataset: Dataset, table: str, week: SliceKey) -> tracing.Span:
     """Return the span of one table of one slice."""
     return tracing.span(
-        "slice", dataset=dataset.name, tier=week.tier, week=week.week_ending, table=table
+        "slice", dataset=dataset.name, tier=week.section, week=week.period, table=table
     )

@@ -13,10 +13,10 @@ from dagster._core.definitions.assets.graph.asset_graph_subset import AssetGraph
 from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 from dagster._core.utils import make_new_backfill_id
 
-from otc_assets.assets.features import FEATURES_KEY
-from otc_assets.assets.partitions import SLICES, partition_key_of, table_keys
+from otc_assets.assets.features import features_of
+from otc_assets.assets.partitions import partition_key_of, partitions_of, table_keys
 from otc_assets.domain.datasets import Dataset
-from otc_assets.domain.weeks import WeekKey
+from otc_assets.domain.grains import SliceKey
 
 UNDER_WAY = (BulkActionStatus.REQUESTED, BulkActionStatus.CANCELING)
 CANCELED = (BulkActionStatus.CANCELED, BulkActionStatus.CANCELING)
@@ -24,16 +24,18 @@ CANCELED = (BulkActionStatus.CANCELED, BulkActionStatus.CANCELING)
 
 def request_backfill(
     instance: dg.DagsterInstance,
-    slices: Mapping[Dataset, Collection[WeekKey]],
+    slices: Mapping[Dataset, Collection[SliceKey]],
     title: str,
     tags: Mapping[str, str] | None = None,
 ) -> str:
-    """Request every asset of some datasets, and the features, for slices of each.
+    """Request every asset of some datasets, and their features, for slices of each.
 
     Dagster's daemon, which `dagster dev` brings, makes the runs. Returns the backfill's id.
     """
     subsets = {key: _subset(weeks) for each, weeks in slices.items() for key in table_keys(each)}
-    subsets[FEATURES_KEY] = _subset({week for weeks in slices.values() for week in weeks})
+    for each, weeks in slices.items():
+        for key in features_of(each):
+            subsets[key] = subsets[key] | _subset(weeks) if key in subsets else _subset(weeks)
     backfill_id = make_new_backfill_id()
     backfill = PartitionBackfill.from_asset_graph_subset(
         backfill_id=backfill_id,
@@ -57,5 +59,6 @@ def tagged_backfills(instance: dg.DagsterInstance, tag: str) -> list[PartitionBa
     return [each for each in instance.get_backfills() if tag in (each.tags or {})]
 
 
-def _subset(slices: Collection[WeekKey]) -> Any:
-    return SLICES.subset_with_partition_keys([partition_key_of(week) for week in slices])
+def _subset(slices: Collection[SliceKey]) -> Any:
+    partitions = partitions_of(next(iter(slices)).slicing)
+    return partitions.subset_with_partition_keys([partition_key_of(week) for week in slices])

@@ -17,10 +17,11 @@ from otc_assets.automation.jobs import build_jobs, watch_job
 from otc_assets.automation.ranges import Range
 from otc_assets.checks.watch import PARTITION_TAGS
 from otc_assets.domain.calendar import today
-from otc_assets.domain.datasets import ATS, DATASETS, Dataset
+from otc_assets.domain.datasets import ATS, Dataset, every_dataset
 from otc_assets.domain.events import slice_id
+from otc_assets.domain.grains import SliceKey
 from otc_assets.domain.quality import Severity
-from otc_assets.domain.weeks import WeekKey
+from otc_assets.domain.weeks import WEEKS
 from otc_assets.operations.incidents import (
     first_line,
     reconcile,
@@ -140,11 +141,12 @@ def _watches(run: dg.DagsterRun, dataset: Dataset) -> bool:
     return is_watch and not run.tags.keys() & PARTITION_TAGS
 
 
-def _slices_of(run: dg.DagsterRun) -> list[WeekKey]:
+def _slices_of(run: dg.DagsterRun) -> list[SliceKey]:
     """Return the slices that a run is to do; none of one without partitions."""
+    slicing = next((dataset.slicing for dataset in _datasets_of(run)), WEEKS)
     if one := run.tags.get("dagster/partition"):
-        return [slice_of(one)]
-    found = Range.of_tags(run.tags)
+        return [slice_of(one, slicing)]
+    found = Range.of_tags(run.tags, slicing)
     return found.slices() if found else []
 
 
@@ -154,12 +156,12 @@ def _datasets_of(run: dg.DagsterRun) -> list[Dataset]:
         return [dataset]
     checked = {check.asset_key for check in run.asset_check_selection or ()}
     keys = {*(run.asset_selection or ()), *checked}
-    return [each for each in DATASETS if keys & {publications_key(each), *table_keys(each)}]
+    return [each for each in every_dataset() if keys & {publications_key(each), *table_keys(each)}]
 
 
 @cache
 def _datasets_of_jobs() -> dict[str, Dataset]:
-    return {job.name: dataset for dataset in DATASETS for job in build_jobs(dataset)}
+    return {job.name: dataset for dataset in every_dataset() for job in build_jobs(dataset)}
 
 
 def _reason(instance: dg.DagsterInstance, event: dg.EventLogRecord, run_id: str) -> str:

@@ -16,7 +16,7 @@ from otc_assets.checks.watch import look_at_listings
 from otc_assets.domain.calendar import today
 from otc_assets.domain.datasets import Dataset
 from otc_assets.domain.gaps import gaps
-from otc_assets.domain.weeks import WeekKey
+from otc_assets.domain.grains import SliceKey
 from otc_assets.operations.follow import reread, rereadable
 from otc_assets.operations.rebuild import RebuildError, rebuild_all
 from otc_assets.operations.retention import (
@@ -59,7 +59,8 @@ def tables_job(dataset: Dataset) -> Any:
         # Downstream: the features, which are of both datasets.
         # What is of all slices has a schedule: a run should not fail for it.
         selection=dg.AssetSelection.assets(*table_keys(dataset)).downstream() - OF_ALL_SLICES,
-        description=f"Every table of the {dataset.title} data, with its checks, and the features.",
+        description=f"Every table of the {dataset.title} data, with its checks"
+        + (", and the features." if dataset.is_weekly else "."),
     )
 
 
@@ -81,8 +82,8 @@ def watch_job(dataset: Dataset) -> Any:
         f"{dataset.name}_watch",
         selection=dg.AssetSelection.checks_for_assets(publications_key(dataset))
         - dg.AssetSelection.checks(verify_check_key(dataset)),
-        description=f"Are all {dataset.title} weeks that FINRA has published in the store? Fails "
-        "if one is more than 7 days late, for a run failure sensor to tell.",
+        description=f"Are all {dataset.title} {dataset.grain.name}s that FINRA has published in "
+        "the store? Fails if one is more than 7 days late, for a run failure sensor to tell.",
     )
 
 
@@ -134,18 +135,20 @@ def corrections_job(dataset: Dataset) -> dg.JobDefinition:
 def fill_gaps_job(dataset: Dataset) -> dg.JobDefinition:
     """Return the job that requests a backfill of exactly the slices that are due and lacking."""
 
-    def missing(warehouse: Warehouse) -> list[WeekKey]:
+    def missing(warehouse: Warehouse) -> list[SliceKey]:
         with warehouse.read() as reader:
             found = gaps(dataset, reader.loaded_slices(), today(), reader.offers())
         return [gap.week for gap in found]
 
-    return _backfill_job(dataset, "fill_gaps", "the weeks that are due and lacking", missing)
+    return _backfill_job(
+        dataset, "fill_gaps", f"the {dataset.grain.name}s that are due and lacking", missing
+    )
 
 
 def retry_dead_letters_job(dataset: Dataset) -> dg.JobDefinition:
     """Return the job that requests a backfill of exactly the slices in dead_letters."""
 
-    def dead(warehouse: Warehouse) -> list[WeekKey]:
+    def dead(warehouse: Warehouse) -> list[SliceKey]:
         with warehouse.read() as reader:
             return reader.dead_slices()
 

@@ -1,6 +1,7 @@
 """Schedules, in New York time: for corrections, the daily watch, and for those who prefer cron."""
 
 from collections.abc import Sequence
+from datetime import date
 
 import dagster as dg
 
@@ -14,16 +15,18 @@ from otc_assets.automation.jobs import (
 from otc_assets.automation.ranges import ranges_of
 from otc_assets.domain.calendar import NEW_YORK
 from otc_assets.domain.datasets import Dataset
-from otc_assets.domain.tiers import Tier
+from otc_assets.domain.grains import slug_of
 from otc_assets.operations.follow import next_publication, published_on
 
 FIRST_HOUR = 6
 """Tier 1 at 6:00, the tiers that come later at 7:00 (design, advanced tier, section 5)."""
+A_DAY = date(2025, 1, 1)
+"""Any one: of two delays, it tells which is the longer."""
 
 
 def build_schedules(dataset: Dataset) -> list[dg.ScheduleDefinition]:
     """Return the schedules of one dataset."""
-    delays = sorted(set(dataset.publication_delay.values()))
+    delays = sorted(set(dataset.publication_delay.values()), key=lambda delay: A_DAY + delay)
     by_delay = [[t for t, d in dataset.publication_delay.items() if d == delay] for delay in delays]
     return [
         dg.ScheduleDefinition(
@@ -65,9 +68,9 @@ def page_schedule() -> dg.ScheduleDefinition:
 
 
 def _on_publication_days(
-    dataset: Dataset, tiers: Sequence[Tier], hour: int
+    dataset: Dataset, tiers: Sequence[str], hour: int
 ) -> dg.ScheduleDefinition:
-    slug = "_and_".join(tier.slug.removeprefix("nms_") for tier in tiers)
+    slug = "_and_".join(slug_of(tier).removeprefix("nms_") for tier in tiers)
 
     @dg.schedule(
         name=f"{dataset.name}_{slug}",
@@ -85,7 +88,9 @@ def _on_publication_days(
         if not weeks:
             coming, _ = next_publication(dataset, day)
             names = ", ".join(tiers)
-            return dg.SkipReason(f"FINRA publishes no week of {names} on {day}; next: {coming}")
+            return dg.SkipReason(
+                f"FINRA publishes no {dataset.grain.name} of {names} on {day}; next: {coming}"
+            )
         return [
             dg.RunRequest(run_key=f"{each} on {day}", tags=each.tags) for each in ranges_of(weeks)
         ]

@@ -11,7 +11,7 @@ from otc_assets.automation.jobs import tables_job
 from otc_assets.automation.ranges import Range, ranges_of
 from otc_assets.domain.calendar import today
 from otc_assets.domain.datasets import Dataset
-from otc_assets.domain.weeks import WeekKey
+from otc_assets.domain.grains import SliceKey
 from otc_assets.operations.follow import Offer, news, next_publication
 from otc_assets.sources.errors import SourceError
 
@@ -58,7 +58,7 @@ def publication_sensor(dataset: Dataset) -> dg.SensorDefinition:
     return sensor
 
 
-def _request(wanted: Range, offers: Mapping[WeekKey, Offer]) -> dg.RunRequest:
+def _request(wanted: Range, offers: Mapping[SliceKey, Offer]) -> dg.RunRequest:
     """Return the request of one run; its key is the same for the same slices, as they now are."""
     state = "\n".join(f"{week} {offers[week]}" for week in wanted.slices())
     digest = hashlib.sha256(state.encode()).hexdigest()[:12]

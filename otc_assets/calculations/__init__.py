@@ -8,10 +8,12 @@ from otc_assets.calculations.registry import (
     all_calculations,
     calculation_labelled,
     calculations_of,
+    derived_tables_of,
     get_calculation,
     output_tables,
     retired_versions,
     successor_of,
+    tables_of,
 )
 from otc_assets.calculations.spec import Calculation, CalculationSpec, Frames, calculation
 
@@ -23,8 +25,10 @@ __all__ = [
     "calculation",
     "calculation_labelled",
     "calculations_of",
+    "derived_tables_of",
     "get_calculation",
     "output_tables",
     "retired_versions",
     "successor_of",
+    "tables_of",
 ]

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from otc_assets.calculations.spec import CalculationSpec, Frames, calculation
+from otc_assets.domain.datasets import FIRMS, VENUES
 from otc_assets.domain.shares import percent
 from otc_assets.domain.tables import SYMBOL, Column, ColumnType
 from otc_assets.domain.weeks import WeekKey
@@ -71,6 +72,7 @@ V1 = CalculationSpec(
     version="v1",
     input_tables=("venue_volume",),
     output_table="concentration",
+    families=(VENUES, FIRMS),
     depends_on=("venue_volume_v1",),
     description="Herfindahl-Hirschman index of each symbol over its venues, and its level.",
     assumptions=("volumes are not negative", "one input row per symbol and venue"),

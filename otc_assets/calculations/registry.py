@@ -8,6 +8,7 @@ from functools import cache
 from graphlib import TopologicalSorter
 
 from otc_assets.calculations.spec import Calculation, CalculationSpec
+from otc_assets.domain.datasets import VENUES, Dataset
 from otc_assets.domain.tables import Table
 
 
@@ -58,7 +59,10 @@ def _ordered(calculations: Iterable[Calculation]) -> tuple[Calculation, ...]:
     by_table: dict[str, list[Calculation]] = {}
     for calc in sorted(calculations, key=lambda c: (c.spec.name, c.spec.number)):
         siblings = by_table.setdefault(calc.spec.output_table, [])
-        if siblings and siblings[0].table != calc.table:
+        if siblings and (siblings[0].table, siblings[0].spec.families) != (
+            calc.table,
+            calc.spec.families,
+        ):
             raise ValueError(f"{calc.spec.label} and {siblings[0].spec.label} describe two tables")
         siblings.append(calc)
     graph = {
@@ -70,16 +74,27 @@ def _ordered(calculations: Iterable[Calculation]) -> tuple[Calculation, ...]:
     )
 
 
-def output_tables() -> tuple[Table, ...]:
-    """Return the table of every calculation, inputs before what reads them."""
-    tables = {c.table.name: c.table for c in all_calculations()}
-    for calc in all_calculations():
+def output_tables(family: str = VENUES) -> tuple[Table, ...]:
+    """Return the table of every calculation of a family, inputs before what reads them."""
+    mine = [calc for calc in all_calculations() if family in calc.spec.families]
+    tables = {c.table.name: c.table for c in mine}
+    for calc in mine:
         spec, table = calc.spec, tables[calc.table.name]
         older = {c.spec.label: c.spec.version for c in calculations_of(table.name)}
         if not spec.retired and not spec.is_breaking and spec.replaces in older:
             pairs = (*table.equal_versions, (older[spec.replaces], spec.version))
             tables[table.name] = replace(table, equal_versions=pairs)
     return tuple(tables.values())
+
+
+def derived_tables_of(dataset: Dataset) -> tuple[Table, ...]:
+    """Return the tables that are computed for a dataset, inputs before what reads them."""
+    return tuple(dataset.described(table) for table in output_tables(dataset.family))
+
+
+def tables_of(dataset: Dataset) -> tuple[Table, ...]:
+    """Return raw, and the tables that are computed for a dataset: those that are assets."""
+    return (dataset.raw, *derived_tables_of(dataset))
 
 
 def calculations_of(table: str) -> tuple[Calculation, ...]:

@@ -3,19 +3,21 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import pandas as pd
 
+from otc_assets.domain.datasets import VENUES
 from otc_assets.domain.tables import DERIVED_LINEAGE, SLICE, Column, Table
-from otc_assets.domain.weeks import WeekKey
 
 Frames = Mapping[str, pd.DataFrame]
 """The input tables by name. Each holds one tier, without the columns week_ending and tier; with
 ``weeks_required`` > 1 it holds that many weeks, and the column ``weeks_back`` (0: the target week).
 Share quantities are int64 millionths."""
 
-Compute = Callable[[WeekKey, Frames], pd.DataFrame]
-"""From the target slice and its input to the output rows, in the order of their key."""
+Compute = Callable[[Any, Frames], pd.DataFrame]
+"""From the target slice (a `SliceKey`, of weeks a `WeekKey`) and its input to the output rows, in
+the order of their key."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +33,10 @@ class CalculationSpec:
     """``v{major}``; a change of results or of columns is a new major version."""
     input_tables: tuple[str, ...]
     output_table: str
+    families: tuple[str, ...] = (VENUES,)
+    """Which datasets it is computed for: all that name one of them."""
     weeks_required: int = 1
-    """Weeks of input, the target week included."""
+    """Weeks (of another grain, periods) of input, the target week included."""
     depends_on: tuple[str, ...] = ()
     """The calculations, as ``name_version``, whose results it reads."""
     is_breaking: bool = False

@@ -4,6 +4,7 @@ import pandas as pd
 
 from otc_assets.calculations.spec import CalculationSpec, Frames, calculation
 from otc_assets.calculations.venue_volume import average_trade_size
+from otc_assets.domain.datasets import FIRMS, VENUES
 from otc_assets.domain.shares import sum_if_whole
 from otc_assets.domain.tables import SYMBOL, Column, ColumnType
 from otc_assets.domain.weeks import WeekKey
@@ -15,6 +16,7 @@ from otc_assets.domain.weeks import WeekKey
         version="v1",
         input_tables=("venue_volume",),
         output_table="symbol_summary",
+        families=(VENUES, FIRMS),
         depends_on=("venue_volume_v1",),
         description="Totals of each symbol over all its venues.",
         assumptions=("one input row per symbol and venue",),

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from otc_assets.calculations.spec import CalculationSpec, Frames, calculation
+from otc_assets.domain.datasets import FIRMS, VENUES
 from otc_assets.domain.shares import percent, sum_if_whole
 from otc_assets.domain.tables import MPID, Column, ColumnType
 from otc_assets.domain.weeks import WeekKey
@@ -14,6 +15,7 @@ from otc_assets.domain.weeks import WeekKey
         version="v1",
         input_tables=("venue_volume",),
         output_table="venue_share",
+        families=(VENUES, FIRMS),
         depends_on=("venue_volume_v1",),
         description="Each venue's totals, and its percent of the tier's volume in the week.",
         assumptions=("one input row per symbol and venue", "the input is the whole tier"),

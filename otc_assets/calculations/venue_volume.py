@@ -3,6 +3,7 @@
 import pandas as pd
 
 from otc_assets.calculations.spec import CalculationSpec, Frames, calculation
+from otc_assets.domain.datasets import FIRMS, VENUES
 from otc_assets.domain.records import record_hashes
 from otc_assets.domain.shares import sum_if_whole, to_shares
 from otc_assets.domain.tables import MPID, SYMBOL, Column, ColumnType
@@ -21,6 +22,7 @@ def average_trade_size(volume: "pd.Series[int]", trades: "pd.Series[int]") -> "p
         version="v1",
         input_tables=("raw",),
         output_table="venue_volume",
+        families=(VENUES, FIRMS),
         description="Shares and trades of each venue in each symbol, validated.",
         assumptions=(
             "raw holds no refused line and no exact repeat",

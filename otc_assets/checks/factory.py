@@ -1,6 +1,7 @@
 """Two checks for each table, in one step: what must hold, and what usually does.
 
-`rows_are_sound` has the rules of severity error and critical, `week_is_usual` the others. The
+`rows_are_sound` has the rules of severity error and critical, `week_is_usual` (`month_is_usual`, by
+the dataset's grain) the others. The
 verdict of each rule is in the check's metadata and in `quality_checks`. Rules are grouped because a
 check stores events for every partition: with a check for each rule, a backfill of all history would
 spend most of its time on them. Both read the same rows, once.
@@ -12,23 +13,23 @@ from typing import Any
 
 import dagster as dg
 
-from otc_assets.assets.partitions import SLICES, asset_key_of, partition_key_of, slice_of
+from otc_assets.assets.partitions import asset_key_of, partition_key_of, partitions_of, slice_of
 from otc_assets.assets.platform import Platform, run_ids
 from otc_assets.assets.traces import slice_span, step
-from otc_assets.calculations import output_tables
+from otc_assets.calculations import tables_of
 from otc_assets.checks.evaluations import evaluations, partition_keys
 from otc_assets.checks.numbers import explained, numbers_of
 from otc_assets.domain.datasets import Dataset
+from otc_assets.domain.grains import SliceKey
 from otc_assets.domain.quality import QualityCheckResult, Rule, Severity, unexpected
-from otc_assets.domain.rules import PRESENCE, rules_of
-from otc_assets.domain.tables import RAW, Table
-from otc_assets.domain.weeks import WeekKey
+from otc_assets.domain.rules import is_presence, rules_of
+from otc_assets.domain.tables import Table
 from otc_assets.operations.derive import refreshed
 from otc_assets.operations.judge import Judgement, judge
 from otc_assets.warehouse.store import Warehouse
 from otc_assets.warehouse.writer import RunIds
 
-SOUND, USUAL = "rows_are_sound", "week_is_usual"
+SOUND = "rows_are_sound"
 GRAVE = (Severity.ERROR, Severity.CRITICAL)
 
 Judgements = dict[str, Judgement]
@@ -37,13 +38,13 @@ Judgements = dict[str, Judgement]
 
 def build_checks(dataset: Dataset) -> list[dg.AssetChecksDefinition]:
     """Return the checks of every table of a dataset, those of a table in one step."""
-    return [_checks(table, dataset) for table in (RAW, *output_tables())]
+    return [_checks(table, dataset) for table in tables_of(dataset)]
 
 
-def _grouped(rules: list[Rule]) -> dict[str, list[Rule]]:
+def _grouped(rules: list[Rule], period: str) -> dict[str, list[Rule]]:
     groups = {
         SOUND: [rule for rule in rules if rule.severity in GRAVE],
-        USUAL: [rule for rule in rules if rule.severity not in GRAVE],
+        f"{period}_is_usual": [rule for rule in rules if rule.severity not in GRAVE],
     }
     return {name: group for name, group in groups.items() if group}
 
@@ -54,12 +55,15 @@ def _described(rules: list[Rule]) -> str:
 
 
 def _checks(table: Table, dataset: Dataset) -> dg.AssetChecksDefinition:
-    asset, grouped = asset_key_of(table.name, dataset), _grouped(rules_of(table))
+    asset, grouped = (
+        asset_key_of(table.name, dataset),
+        _grouped(rules_of(table), dataset.grain.name),
+    )
     specs = [
         dg.AssetCheckSpec(
             name,
             asset=asset,
-            partitions_def=SLICES,
+            partitions_def=partitions_of(dataset.slicing),
             description=_described(rules),
         )
         for name, rules in grouped.items()
@@ -73,7 +77,7 @@ def _checks(table: Table, dataset: Dataset) -> dg.AssetChecksDefinition:
         warehouse, run = platform.warehouse(dataset), run_ids(context.run)
         selected = [spec for spec in specs if spec.key in context.selected_asset_check_keys]
         rules = [rule for spec in selected for rule in grouped[spec.name]]
-        requested = [slice_of(key) for key in partition_keys(context, asset)]
+        requested = [slice_of(key, dataset.slicing) for key in partition_keys(context, asset)]
         judgements = {
             partition_key_of(week): _judged(warehouse, table, rules, week, run)
             for week in (*requested, *refreshed(warehouse, table.name, requested))
@@ -90,7 +94,7 @@ def _checks(table: Table, dataset: Dataset) -> dg.AssetChecksDefinition:
 
 
 def _judged(
-    warehouse: Warehouse, table: Table, rules: list[Rule], week: WeekKey, run: RunIds
+    warehouse: Warehouse, table: Table, rules: list[Rule], week: SliceKey, run: RunIds
 ) -> Judgement:
     """Judge a slice; its span is marked as failed by what would end the run as failed."""
     with slice_span(warehouse.dataset, table.name, week) as span:
@@ -141,7 +145,7 @@ def _fail_run_if_unsound(table: Table, judgements: Judgements) -> None:
 def _grave(table: Table, found: Judgement) -> list[QualityCheckResult]:
     """Return what fails the run; that there is no content counts for raw alone."""
     grave = [v for v in unexpected(found.verdicts) if v.severity in GRAVE]
-    return [v for v in grave if table is RAW or v.check_name != PRESENCE.name]
+    return [v for v in grave if table.name == "raw" or not is_presence(v.check_name)]
 
 
 def _standing(found: Judgement) -> dict[str, Any]:

@@ -15,7 +15,6 @@ from otc_assets.domain.calendar import today
 from otc_assets.domain.datasets import Dataset
 from otc_assets.domain.gaps import dropped, gaps, lag_days
 from otc_assets.domain.quality import Severity
-from otc_assets.domain.weeks import WeekKey
 from otc_assets.operations.incidents import reconcile
 from otc_assets.operations.offers import let_go
 from otc_assets.sources.errors import SourceError
@@ -32,6 +31,8 @@ def build_watch_checks(dataset: Dataset) -> list[dg.AssetChecksDefinition]:
 
 
 def _every_due_week_is_there(dataset: Dataset) -> dg.AssetChecksDefinition:
+    periods = f"{dataset.grain.name}s"
+
     @dg.asset_check(  # type: ignore[arg-type]  # its stub knows of no generator
         asset=publications_key(dataset),
         description="Every week that FINRA should have published by its calendar is in the store, "
@@ -63,7 +64,7 @@ def _every_due_week_is_there(dataset: Dataset) -> dg.AssetChecksDefinition:
         yield dg.AssetCheckResult(
             passed=not late,
             severity=dg.AssetCheckSeverity.ERROR if grave else dg.AssetCheckSeverity.WARN,
-            description=f"{len(found)} due weeks are lacking, {len(grave)} over 7 days late"
+            description=f"{len(found)} due {periods} are lacking, {len(grave)} over 7 days late"
             + (f"; {len(gone)} are no longer offered by FINRA" if gone else ""),
             metadata={
                 "gaps": table_of(rows),
@@ -77,7 +78,7 @@ def _every_due_week_is_there(dataset: Dataset) -> dg.AssetChecksDefinition:
         )
         if grave and not context.run.tags.keys() & PARTITION_TAGS:
             raise dg.Failure(
-                f"{len(grave)} {dataset.title} weeks are over 7 days late; to have them: "
+                f"{len(grave)} {dataset.title} {periods} are over 7 days late; to have them: "
                 f"dagster job execute -m otc_assets.definitions -j {dataset.name}_fill_gaps"
             )
 
@@ -121,17 +122,17 @@ def _no_slice_is_dead(dataset: Dataset) -> dg.AssetChecksDefinition:
     @step
     def no_slice_is_dead(platform: Platform) -> dg.AssetCheckResult:
         with platform.warehouse(dataset).read() as reader:
-            letters = reader.dead_letters()
+            letters = reader.dead_by_slice()
         rows = [
             {
-                "slice": partition_key_of(WeekKey(row["tier"], row["week_ending"])),
+                "slice": partition_key_of(week),
                 "error": row["error"],
                 "attempts": row["attempts"],
                 "archive key": row["archive_key"] or "",
                 "run": row["execution_id"],
                 "failed at": f"{row['failed_at']:%Y-%m-%d %H:%M} UTC",
             }
-            for row in letters
+            for week, row in letters.items()
         ]
         return dg.AssetCheckResult(
             passed=not letters,

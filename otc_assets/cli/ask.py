@@ -5,7 +5,8 @@ import pandas as pd
 from upath import UPath
 
 from otc_assets.cli.output import json_option, print_frame
-from otc_assets.domain.datasets import DATASETS, Dataset
+from otc_assets.domain.datasets import DATASETS, EVERY_DATASET, Dataset
+from otc_assets.operations.recall import store_to_read
 from otc_assets.research import as_of, history
 from otc_assets.research.extract import FORMATS, frame_batch, table_batches, table_names, write
 
@@ -20,8 +21,8 @@ datasets_option = click.option(
     "--dataset",
     "datasets",
     multiple=True,
-    type=click.Choice([dataset.name for dataset in DATASETS]),
-    help="Of dark pools (ats) or of dealers (non_ats); default: both.",
+    type=click.Choice([dataset.name for dataset in EVERY_DATASET]),
+    help="Of dark pools (ats), of dealers (non_ats), or of another dataset; default: all.",
 )
 tier_option = click.option(
     "--tier", "tiers", multiple=True, help="NMS Tier 1, NMS Tier 2 or OTC; may be repeated."
@@ -35,8 +36,17 @@ symbol_option = click.option(
 
 
 def chosen_datasets(names: tuple[str, ...]) -> list[Dataset]:
-    """Return the datasets that `datasets_option` names; all, if it names none."""
-    return [dataset for dataset in DATASETS if not names or dataset.name in names]
+    """Return the datasets that `datasets_option` names.
+
+    If it names none, the weekly ones, and those of another grain of which the store has anything.
+    """
+    if names:
+        return [dataset for dataset in EVERY_DATASET if dataset.name in names]
+    return [
+        dataset
+        for dataset in EVERY_DATASET
+        if dataset.is_expected or store_to_read(dataset).has_content()
+    ]
 
 
 @click.command("as-of")

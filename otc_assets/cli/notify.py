@@ -3,7 +3,7 @@
 import click
 
 from otc_assets.domain.calendar import today
-from otc_assets.domain.datasets import ATS, DATASETS
+from otc_assets.domain.datasets import ATS, every_dataset
 from otc_assets.operations.incidents import reconcile
 from otc_assets.operations.messages import TEST
 from otc_assets.operations.notify import deliver
@@ -34,7 +34,7 @@ def notify(context: click.Context, is_test: bool) -> None:
         taken = [f"{sink.name}: {TEST.title}" for sink, reason in said if reason is None]
         failed = [reason for _, reason in said if reason]
     else:
-        for dataset in DATASETS:
+        for dataset in every_dataset():
             reconcile(Warehouse(setting("OTC_DATABASE_URL"), dataset), today())
         done = deliver(Warehouse(setting("OTC_DATABASE_URL"), ATS), told)
         taken, failed = done.taken, done.failed

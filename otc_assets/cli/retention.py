@@ -10,7 +10,7 @@ from otc_assets.cli.ask import chosen_datasets, datasets_option, tier_option, we
 from otc_assets.cli.output import json_option, print_frame
 from otc_assets.domain.calendar import today
 from otc_assets.domain.datasets import Dataset
-from otc_assets.domain.weeks import among
+from otc_assets.domain.grains import among
 from otc_assets.operations.ownership import check_archive
 from otc_assets.operations.recall import Recall, store_to_read
 from otc_assets.operations.retention import (
@@ -138,8 +138,8 @@ def _rows(dataset: Dataset, slices: Iterable[SliceRows]) -> list[dict[str, objec
     return [
         {
             "dataset": dataset.name,
-            "tier": str(each.week.tier),
-            "week_ending": each.week.week_ending,
+            "tier": str(each.week.section),
+            "week_ending": each.week.period,
             "table": name,
             "rows": count,
         }

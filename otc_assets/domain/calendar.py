@@ -1,19 +1,30 @@
-"""FINRA's publication calendar, both ways: from a week to its day, and from a day to its week.
+"""FINRA's publication calendar, both ways: from a slice to its day, and from a day to its slice.
 
-Source of the rule: FINRA Regulatory Notice 19-29 (two and four weeks after the week's end, on
-the Monday that follows), and the publication dates of real records. Market holidays come from the
-`holidays` package, which keeps the NYSE's calendar; Columbus Day and Veterans Day are not in it.
+Source of the rule for weeks: FINRA Regulatory Notice 19-29 (two and four weeks after the week's
+end, on the Monday that follows), and the publication dates of real records. A dataset's own delay
+says where its rule is from. The week in a function's name is the period of the dataset's grain.
 """
 
-from datetime import UTC, date, datetime, timedelta
-from functools import cache, lru_cache
+from datetime import UTC, date, datetime
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from holidays import HolidayBase, financial_holidays
-
 from otc_assets.domain.datasets import ATS, Dataset
-from otc_assets.domain.tiers import Tier
-from otc_assets.domain.weeks import WeekKey, week_ending_of
+from otc_assets.domain.grains import AnySlice, SliceKey
+from otc_assets.domain.trading_days import is_business_day, next_business_day
+
+__all__ = [
+    "NEW_YORK",
+    "day_in_new_york",
+    "due_weeks",
+    "expected_publication_date",
+    "is_business_day",
+    "is_due",
+    "newest_due_week",
+    "today",
+    "week_published_on",
+    "with_zone",
+]
 
 NEW_YORK = ZoneInfo("America/New_York")
 
@@ -23,25 +34,12 @@ def today() -> date:
     return datetime.now(NEW_YORK).date()
 
 
-@cache
-def _nyse() -> HolidayBase:
-    return financial_holidays("NYSE")  # fills in each year when it is first asked for
+def expected_publication_date(week: SliceKey, dataset: Dataset = ATS) -> date:
+    """Return the day on which FINRA makes a slice public: the delay, then the next open day."""
+    return next_business_day(week.first_day + dataset.publication_delay[week.section])
 
 
-def is_business_day(day: date) -> bool:
-    """Tell whether the US equity market is open on ``day``."""
-    return day.weekday() < 5 and day not in _nyse()
-
-
-def expected_publication_date(week: WeekKey, dataset: Dataset = ATS) -> date:
-    """Return the day on which FINRA makes ``week`` public: the delay, then the next open day."""
-    day = week.monday + dataset.publication_delay[week.tier]
-    while not is_business_day(day):
-        day += timedelta(days=1)
-    return day
-
-
-def week_published_on(tier: Tier, day: date, dataset: Dataset = ATS) -> WeekKey:
+def week_published_on(tier: str, day: date, dataset: Dataset = ATS) -> AnySlice:
     """Return the slice of ``tier`` that was first published on ``day``.
 
     Raises:
@@ -49,14 +47,20 @@ def week_published_on(tier: Tier, day: date, dataset: Dataset = ATS) -> WeekKey:
             file.
 
     """
-    week = WeekKey(tier, week_ending_of(day - dataset.publication_delay[tier]))
+    week = _begun_by(tier, day, dataset)
     expected = expected_publication_date(week, dataset)
     if day != expected:
         raise ValueError(
             f"{day} ({day:%A}) is no publication day of {tier}: that would be {expected} "
-            f"({expected:%A}), for the week ending {week.week_ending}"
+            f"({expected:%A}), for the {dataset.grain.words} {week.period}"
         )
     return week
+
+
+def _begun_by(section: str, today: date, dataset: Dataset) -> AnySlice:
+    """Return the newest slice whose delay is over on a day, or the one after it."""
+    day = today - dataset.publication_delay[section]
+    return dataset.key(section, dataset.grain.containing(day))
 
 
 def with_zone(moment: datetime) -> datetime:
@@ -69,25 +73,29 @@ def day_in_new_york(moment: datetime) -> date:
     return with_zone(moment).astimezone(NEW_YORK).date()
 
 
-def is_due(week: WeekKey, today: date, dataset: Dataset = ATS) -> bool:
-    """Tell whether ``week`` should be public on ``today`` (it is from the day itself on)."""
-    return expected_publication_date(week, dataset) <= today
+def is_due(week: SliceKey, today: date, dataset: Dataset = ATS) -> bool:
+    """Tell whether a slice should be public on ``today`` (it is from the day itself on)."""
+    is_past = expected_publication_date(week, dataset) <= today
+    return is_past and dataset.grain.has_trade(week.period)
 
 
-def newest_due_week(tier: Tier, today: date, dataset: Dataset = ATS) -> WeekKey:
+def newest_due_week(tier: str, today: date, dataset: Dataset = ATS) -> AnySlice:
     """Return the newest slice of ``tier`` that should be public on ``today``."""
-    week = WeekKey(tier, week_ending_of(today - dataset.publication_delay[tier]))
-    return week if is_due(week, today, dataset) else week.shifted(-1)
+    week = _begun_by(tier, today, dataset)
+    while not is_due(week, today, dataset):
+        week = week.shifted(-1)
+    return week
 
 
 @lru_cache(maxsize=32)  # who watches asks for the same again and again, all day
 def due_weeks(
-    tier: Tier, first_week_ending: date, today: date, dataset: Dataset = ATS
-) -> tuple[WeekKey, ...]:
+    tier: str, first_week_ending: date, today: date, dataset: Dataset = ATS
+) -> tuple[AnySlice, ...]:
     """Return the slices of ``tier`` that should be public on ``today``, oldest first."""
-    week = WeekKey(tier, max(first_week_ending, dataset.first_week_ending))
+    week = dataset.key(tier, max(first_week_ending, dataset.first_period))
     due = []
-    while is_due(week, today, dataset):
-        due.append(week)
+    while expected_publication_date(week, dataset) <= today:
+        if dataset.grain.has_trade(week.period):
+            due.append(week)
         week = week.shifted(1)
     return tuple(due)

@@ -1,47 +1,42 @@
-"""The weekly datasets of FINRA: what tells one from another. All the rest is the same for each.
+"""The datasets: the two weekly ones here, FINRA's others in `otc_assets.domain.neighbours`.
 
-The design's `WeeklyTransparencyDomain` (its section 8.1) as a declaration: an entry in `DATASETS`
-is all that a further dataset needs; its tables, assets, checks, sensors and schedules follow.
+An entry in `EVERY_DATASET` is all that a further dataset needs; its tables, assets, checks, sensors
+and schedules follow, whatever its grain is.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Any
 
+from otc_assets.domain.declaration import (
+    BLOCKS,
+    DAYS,
+    FIRMS,
+    VENUES,
+    WEEKLY_HISTORIC,
+    Dataset,
+    Delay,
+)
+from otc_assets.domain.neighbours import NEIGHBOURS
 from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import FIRST_WEEK_ENDING
 
+__all__ = [
+    "ATS",
+    "BLOCKS",
+    "DATASETS",
+    "DAYS",
+    "EVERY_DATASET",
+    "FIRMS",
+    "NEIGHBOURS",
+    "NON_ATS",
+    "TWO_AND_FOUR_WEEKS",
+    "VENUES",
+    "Dataset",
+    "every_dataset",
+]
 
-@dataclass(frozen=True, eq=False)
-class Dataset:
-    """One of FINRA's weekly volume datasets, venue by symbol."""
-
-    name: str
-    """Names its jobs, sensors and schedules."""
-    title: str
-    """What the UI and messages call it."""
-    summary_type: str
-    """FINRA's summaryTypeCode of its rows, one per venue and symbol."""
-    publication_delay: Mapping[Tier, timedelta]
-    """From the Monday of a week to the Monday of its publication."""
-    first_week_ending: date
-    """The first week that FINRA published."""
-    venue_columns: tuple[str, ...]
-    """The columns of raw that identify a venue; joined by a space they are its ``mpid``."""
-    set_name: str = "weeklySummary"
-    """FINRA's set of its newest weeks, which may still be corrected."""
-    historic_set: str = "weeklySummaryHistoric"
-    """FINRA's set of its older weeks, which do not change; all summary types come together."""
-    prefix: str = ""
-    """Before the names of its tables, and the first part of its asset keys; the first dataset,
-    which came before there were others, has none."""
-
-    def table_name(self, name: str) -> str:
-        """Return what the database calls a table of this dataset."""
-        return f"{self.prefix}_{name}" if self.prefix else name
-
-
-TWO_AND_FOUR_WEEKS = {
+TWO_AND_FOUR_WEEKS: Mapping[Any, Delay] = {
     Tier.NMS_TIER_1: timedelta(days=21),
     Tier.NMS_TIER_2: timedelta(days=35),
     Tier.OTC: timedelta(days=35),
@@ -54,8 +49,9 @@ ATS = Dataset(
     title="ATS",
     summary_type="ATS_W_SMBL_FIRM",
     publication_delay=TWO_AND_FOUR_WEEKS,
-    first_week_ending=FIRST_WEEK_ENDING,
+    first_period=FIRST_WEEK_ENDING,
     venue_columns=("mpid",),
+    historic_set=WEEKLY_HISTORIC,
 )
 
 NON_ATS = Dataset(
@@ -63,10 +59,20 @@ NON_ATS = Dataset(
     title="non-ATS",
     summary_type="OTC_W_SMBL_FIRM",  # OTC means over the counter here, not the tier
     publication_delay=TWO_AND_FOUR_WEEKS,
-    first_week_ending=date(2016, 4, 8),
+    first_period=date(2016, 4, 8),
     # Dealers have no MPID in these data; "De Minimis Firms" together are CRD number 0.
     venue_columns=("firm_crd", "venue_name"),
+    historic_set=WEEKLY_HISTORIC,
     prefix="non_ats",
 )
 
 DATASETS = (ATS, NON_ATS)
+"""The weekly ones, venue by symbol: what research, features, explorer and the HTTP API are of."""
+
+EVERY_DATASET = (*DATASETS, *NEIGHBOURS)
+"""All that Dagster and the store know."""
+
+
+def every_dataset() -> tuple[Dataset, ...]:
+    """Return `EVERY_DATASET` as it is now: a test may declare a further one."""
+    return EVERY_DATASET

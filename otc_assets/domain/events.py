@@ -10,8 +10,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from otc_assets.domain.datasets import DATASETS, Dataset
-from otc_assets.domain.weeks import WeekKey
+from otc_assets.domain.datasets import Dataset, every_dataset
+from otc_assets.domain.grains import AnySlice, SliceKey
 
 SLICE, FILE = "slice", "file"
 """The kinds of aggregate. A slice is called ``ats NMS Tier 1:2025-05-16``, a file its SHA-256."""
@@ -63,12 +63,12 @@ class Event:
         )
 
 
-def slice_id(dataset: Dataset, week: WeekKey) -> str:
+def slice_id(dataset: Dataset, week: SliceKey) -> str:
     """Return what events call a slice: ``ats NMS Tier 1:2025-05-16``."""
     return f"{dataset.name} {week}"
 
 
-def slice_of_id(aggregate_id: str) -> tuple[Dataset, WeekKey]:
+def slice_of_id(aggregate_id: str) -> tuple[Dataset, AnySlice]:
     """Return the slice that `slice_id` gives this name.
 
     Raises:
@@ -76,7 +76,7 @@ def slice_of_id(aggregate_id: str) -> tuple[Dataset, WeekKey]:
 
     """
     name, _, week = aggregate_id.partition(" ")
-    for dataset in DATASETS:
+    for dataset in every_dataset():
         if dataset.name == name:
-            return dataset, WeekKey.from_string(week)
+            return dataset, dataset.slicing.from_string(week)
     raise ValueError(f"a slice reads 'ats OTC:2025-12-26', and not {aggregate_id!r}")

@@ -10,7 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from otc_assets.domain.weeks import WeekKey
+from otc_assets.domain.datasets import ATS, Dataset
+from otc_assets.domain.grains import SliceKey
 
 
 class Severity(StrEnum):
@@ -69,7 +70,7 @@ class Intake:
 class SliceView:
     """What the rules may look at: one slice, and as much of the weeks before as they need."""
 
-    week: WeekKey
+    week: SliceKey
     status: SliceStatus
     reason: str | None
     frames: Mapping[str, pd.DataFrame]
@@ -81,6 +82,7 @@ class SliceView:
     weeks_in_window: int = 1
     """How many of the six weeks up to this one have rows."""
     intake: Intake | None = None
+    dataset: Dataset = ATS
 
 
 @dataclass(frozen=True)

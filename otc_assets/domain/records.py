@@ -10,8 +10,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from otc_assets.domain.grains import SliceKey
 from otc_assets.domain.tiers import Tier
-from otc_assets.domain.weeks import WeekKey
 
 HASH_BYTES = 16
 """Stored size of a hash: the first 16 bytes of SHA-256, which are its first 32 hex digits."""
@@ -38,9 +38,11 @@ class RecordKey:
         return hashlib.sha256(key.encode()).hexdigest()[: 2 * HASH_BYTES]
 
 
-def record_hashes(week: WeekKey, symbols: "pd.Series[str]", mpids: "pd.Series[str]") -> list[bytes]:
+def record_hashes(
+    week: SliceKey, symbols: "pd.Series[str]", mpids: "pd.Series[str]"
+) -> list[bytes]:
     """Return `RecordKey.to_hash` of each record of one slice, as 16 bytes each."""
-    return _digests([week.week_ending.isoformat(), week.tier.value, symbols, mpids], "|")
+    return _digests([week.period.isoformat(), str(week.section), symbols, mpids], "|")
 
 
 def content_hashes(columns: "Sequence[pd.Series[str]]") -> list[bytes]:

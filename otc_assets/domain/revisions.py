@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
-from otc_assets.domain.weeks import WeekKey
+from otc_assets.domain.grains import SliceKey
 
 
 class RevisionPolicy(StrEnum):
@@ -54,7 +54,7 @@ class Decision:
 class IngestionResult:
     """What became of one file of a slice."""
 
-    week_key: WeekKey
+    week_key: SliceKey
     record_count: int
     revision: int
     action: Action

@@ -5,12 +5,15 @@ of the design, its section 2.4) are told apart from unexpected ones: they are re
 score.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from otc_assets.domain.block_rules import BLOCK_RULES
+from otc_assets.domain.day_rules import DAY_RULES
 from otc_assets.domain.differences import compare_versions
 from otc_assets.domain.quality import (
     Finding,
@@ -20,6 +23,7 @@ from otc_assets.domain.quality import (
     SliceStatus,
     SliceView,
 )
+from otc_assets.domain.rulebook import Rulebook
 from otc_assets.domain.shares import format_shares
 from otc_assets.domain.tables import ColumnType, Table
 from otc_assets.domain.tiers import Tier
@@ -30,24 +34,17 @@ MIN_ROWS_OF_AVERAGE_PCT = 50.0
 SHARE_SUM_TOLERANCE = 0.1
 NOTABLE_VENUE_PCT = 1.0
 """A venue with less than this percent of last week's volume may stop without a warning."""
-MAX_SYMBOLS_GONE_PCT = {Tier.NMS_TIER_1: 20.0, Tier.NMS_TIER_2: 20.0, Tier.OTC: 40.0}
+MAX_SYMBOLS_GONE_PCT: dict[str, float] = {
+    Tier.NMS_TIER_1: 20.0,
+    Tier.NMS_TIER_2: 20.0,
+    Tier.OTC: 40.0,
+}
 """In the OTC tier 21 to 27 percent of the symbols do not trade in the next week."""
 
-RULES: list[Rule] = []
-"""Every rule that is written by hand, in the order of this file."""
 
-
-def rule(
-    table: str, severity: Severity, *, blocking: bool = False, looks_back: bool = False
-) -> Callable[[Callable[[SliceView], Finding]], Callable[[SliceView], Finding]]:
-    """Register a function as a rule of ``table``; its name is the rule's."""
-
-    def register(evaluate: Callable[[SliceView], Finding]) -> Callable[[SliceView], Finding]:
-        name = evaluate.__name__.removeprefix(f"{table}_")
-        RULES.append(Rule(name, table, severity, evaluate, blocking, looks_back))
-        return evaluate
-
-    return register
+RULES = Rulebook()
+"""Every rule of the weekly tables that is written by hand, in the order of this file."""
+rule = RULES.rule
 
 
 @rule("raw", Severity.ERROR)
@@ -65,6 +62,16 @@ def week_is_present(view: SliceView) -> Finding:
 
 PRESENCE = RULES[0]
 """The one rule that also judges a slice without content."""
+
+
+def is_presence(name: str) -> bool:
+    """Tell whether a rule of this name is `PRESENCE`, of whatever grain."""
+    return name.endswith(PRESENCE.name.removeprefix("week"))
+
+
+def _of_period(each: Rule, period: str) -> Rule:
+    """Return a rule under the name that it has for periods that are no weeks."""
+    return each if period == "week" else replace(each, name=each.name.replace("week", period))
 
 
 @rule("raw", Severity.CRITICAL)
@@ -93,11 +100,13 @@ def few_lines_are_rejected(view: SliceView) -> Finding:
 
 @rule("raw", Severity.WARNING)
 def duplicates_are_explained(view: SliceView) -> Finding:
-    """Records that share symbol and MPID differ in issue name or product type (real twins)."""
-    raw = view.frames["raw"]
-    twins = raw[raw.duplicated(["symbol", "mpid"], keep=False)]
-    identity = ["symbol", "mpid", "issue_name", "product_type"]
-    conflicts = twins[twins.duplicated(identity, keep=False)]
+    """Records that share symbol and MPID differ in issue name or product type (real twins).
+
+    Of a dataset that has no symbols, or no venues, records that share what it has.
+    """
+    raw, record = view.frames["raw"], list(view.dataset.record)
+    twins = raw[raw.duplicated(record, keep=False)]
+    conflicts = twins[twins.duplicated([*record, *view.dataset.twins], keep=False)]
     repeats = view.intake.repeat_count if view.intake else 0
     details: dict[str, Any] = {
         "exact_repeats": repeats,
@@ -106,7 +115,7 @@ def duplicates_are_explained(view: SliceView) -> Finding:
     }
     if len(conflicts):
         first = conflicts.iloc[0]
-        details["first_conflict"] = f"{first['symbol']} on {first['mpid']}"
+        details["first_conflict"] = " on ".join(str(first[name]) for name in record)
     return Finding(
         conflicts.empty, details, is_expected=conflicts.empty and repeats + len(twins) > 0
     )
@@ -190,7 +199,7 @@ def symbols_of_last_week_are_there(view: SliceView) -> Finding:
     before = set(previous["symbol"].unique().tolist())
     gone = before - set(view.frames["venue_volume"]["symbol"].unique().tolist())
     rate = 100 * len(gone) / len(before) if before else 0.0
-    usual = rate <= MAX_SYMBOLS_GONE_PCT[view.week.tier]
+    usual = rate <= MAX_SYMBOLS_GONE_PCT.get(view.week.section, 20.0)
     details = {"gone": len(gone), "gone_pct": round(rate, 2), "examples": sorted(gone)[:10]}
     return Finding(usual, details, is_expected=usual and bool(gone))
 
@@ -328,14 +337,19 @@ def _keeps_its_promise(table: Table, older: str, newer: str) -> Rule:
 def rules_of(table: Table) -> list[Rule]:
     """Return the rules of a table: those written for it, and those its description gives."""
     promises = [_keeps_its_promise(table, *pair) for pair in table.equal_versions]
-    written = [r for r in RULES if r.table == table.name]
+    written = [
+        _of_period(r, table.period)
+        for r in (*RULES, *BLOCK_RULES, *DAY_RULES)
+        if r.table == table.name
+    ]
     return [*written, *promises, _holds_what_it_declares(table)]
 
 
 def evaluate(rules: Iterable[Rule], view: SliceView) -> list[QualityCheckResult]:
     """Evaluate rules on a slice; of one without content, only its presence is in question."""
     results = []
-    for each in rules if view.intake else [PRESENCE]:
+    presence = _of_period(PRESENCE, view.week.slicing.grain.name)
+    for each in rules if view.intake else [presence]:
         finding = each.evaluate(view)
         severity = finding.severity or each.severity
         results.append(

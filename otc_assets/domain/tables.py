@@ -6,6 +6,7 @@ are the parts they share, and the tables that no calculation fills.
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cache
 
 
 class ColumnType(StrEnum):
@@ -54,6 +55,8 @@ class Table:
     key: tuple[str, ...]
     columns: tuple[Column, ...]
     indexes: tuple[tuple[str, ...], ...] = ()
+    period: str = "week"
+    """What the period of a slice is called, in the names of its rules too."""
     equal_versions: tuple[tuple[str, str], ...] = ()
     """Each ``calc_version`` that promises the values of an older one: (older, newer)."""
 
@@ -63,6 +66,7 @@ class Table:
 
 
 WEEK = Column("week_ending", ColumnType.DATE, "Friday of the reported week.")
+"""Names the period of a slice. In the tables of another grain, `of_period` puts its own column."""
 TIER = Column("tier", ColumnType.TEXT, "FINRA tier: NMS Tier 1, NMS Tier 2 or OTC.")
 SLICE = (WEEK, TIER)
 
@@ -111,6 +115,30 @@ DERIVED_LINEAGE = (
 )
 """What every derived table ends with."""
 
+RAW_CONTENT = (
+    SYMBOL,
+    MPID,
+    Column("issue_name", ColumnType.TEXT, "Name of the issue.", nullable=True),
+    Column("venue_name", ColumnType.TEXT, "Name of the venue.", nullable=True),
+    Column("share_volume", ColumnType.SHARES, "Shares traded in the week."),
+    Column("trade_count", ColumnType.COUNT, "Trades in the week."),
+    Column(
+        "product_type",
+        ColumnType.TEXT,
+        "FINRA's productTypeCode: UTP, CTS or OTCE.",
+        nullable=True,
+    ),
+    Column("notional", ColumnType.DOLLARS, "Value traded in the week.", nullable=True),
+    Column("firm_crd", ColumnType.TEXT, "CRD number of the venue's firm.", nullable=True),
+    Column(
+        "last_reported_date",
+        ColumnType.DATE,
+        "Last day of the week on which the venue reported the symbol (lastReportedDate).",
+        nullable=True,
+    ),
+)
+"""What a line of the weekly datasets says, beside its dates."""
+
 RAW = Table(
     name="raw",
     grain="good source line of a revision",
@@ -120,26 +148,7 @@ RAW = Table(
         *SLICE,
         SOURCE_REVISION,
         LINE_NUMBER,
-        SYMBOL,
-        MPID,
-        Column("issue_name", ColumnType.TEXT, "Name of the issue.", nullable=True),
-        Column("venue_name", ColumnType.TEXT, "Name of the venue.", nullable=True),
-        Column("share_volume", ColumnType.SHARES, "Shares traded in the week."),
-        Column("trade_count", ColumnType.COUNT, "Trades in the week."),
-        Column(
-            "product_type",
-            ColumnType.TEXT,
-            "FINRA's productTypeCode: UTP, CTS or OTCE.",
-            nullable=True,
-        ),
-        Column("notional", ColumnType.DOLLARS, "Value traded in the week.", nullable=True),
-        Column("firm_crd", ColumnType.TEXT, "CRD number of the venue's firm.", nullable=True),
-        Column(
-            "last_reported_date",
-            ColumnType.DATE,
-            "Last day of the week on which the venue reported the symbol (lastReportedDate).",
-            nullable=True,
-        ),
+        *RAW_CONTENT,
         Column(
             "content_hash",
             ColumnType.HASH,
@@ -154,6 +163,22 @@ RAW = Table(
         INGESTED_AT,
     ),
 )
+
+
+def raw_table(description: str, *content: Column) -> Table:
+    """Return the table raw of a dataset whose lines have other columns than the weekly ones.
+
+    Args:
+        description: what its records are.
+        content: the columns that come from a line, without its dates.
+
+    """
+    names = {column.name for column in content}
+    mine = [column for column in RAW.columns if column not in RAW_CONTENT]
+    place = mine.index(LINE_NUMBER) + 1
+    assert not names & {column.name for column in mine}
+    return replace(RAW, description=description, columns=(*mine[:place], *content, *mine[place:]))
+
 
 REVISIONS = Table(
     name="revisions",
@@ -452,5 +477,70 @@ LINEAGE_COLUMN = {c.name: c.name for c in LINEAGE.columns} | {
 }
 """Each column that a table's rows have from `LINEAGE`, and its name there."""
 
+
+def from_lineage(table: Table) -> dict[str, str]:
+    """Return the same of a table of any grain, whose key begins with its period."""
+    period = table.key[0]
+    return LINEAGE_COLUMN | {period: period}
+
+
 STORE_TABLES = (RAW, REVISIONS, REJECTS, MANIFEST, QUALITY_CHECKS, DEAD_LETTERS, LINEAGE)
 """The tables of each dataset that no calculation fills."""
+
+
+@cache
+def of_period(table: Table, period: Column, grain: str) -> Table:
+    """Return a table whose slices are named by another column than `WEEK`.
+
+    Args:
+        table: as it is described here, by weeks.
+        period: the column that names a period.
+        grain: what a period is called.
+
+    """
+
+    def renamed(names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(period.name if name == WEEK.name else name for name in names)
+
+    def of_source(name: str) -> str:
+        source, column = name.split(".")
+        return f"{source}.{renamed((column,))[0]}"
+
+    return replace(
+        table,
+        period=grain,
+        grain=table.grain.replace("(week, ", f"({grain}, "),
+        key=renamed(table.key),
+        columns=tuple(
+            period
+            if column == WEEK
+            else replace(column, sources=tuple(map(of_source, column.sources)))
+            for column in table.columns
+        ),
+        indexes=tuple(renamed(names) for names in table.indexes),
+    )
+
+
+_LINEAGE_OF_RAW = {
+    column.name
+    for column in (
+        *SLICE,
+        SOURCE_REVISION,
+        LINE_NUMBER,
+        SOURCE,
+        SOURCE_FILE,
+        SOURCE_SHA256,
+        *RUN,
+        INGESTED_AT,
+    )
+}
+
+
+def content_columns(raw: Table) -> tuple[Column, ...]:
+    """Return the columns of a raw table that come from a line of its source."""
+    period = raw.key[0]
+    return tuple(
+        column
+        for column in raw.columns
+        if column.name not in {period, *_LINEAGE_OF_RAW} and column.type is not ColumnType.HASH
+    )

@@ -1,11 +1,24 @@
-"""Weeks, named by their Friday, and the slice: one tier in one week."""
+"""Weeks, named by their Friday, and the weekly slice: one tier in one week."""
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Self
 
+from otc_assets.domain.grains import Grain, SliceKey, Slicing, among, oldest_first
+from otc_assets.domain.tables import WEEK as WEEK_COLUMN
 from otc_assets.domain.tiers import Tier
+
+__all__ = [
+    "FIRST_WEEK_ENDING",
+    "FRIDAY",
+    "WEEK",
+    "WEEKS",
+    "WeekKey",
+    "among",
+    "oldest_first",
+    "validated_week_ending",
+    "week_ending_of",
+]
 
 FRIDAY = 4
 
@@ -33,25 +46,43 @@ def week_ending_of(day: date) -> date:
     return day + timedelta(days=FRIDAY - day.weekday())
 
 
-@dataclass(frozen=True, order=True)
-class WeekKey:
-    """A slice: one tier in one week, the unit of every write, check and revision."""
+WEEK = Grain(
+    name="week",
+    words="week ending",
+    column=WEEK_COLUMN,
+    first_day=FIRST_WEEK_ENDING - timedelta(days=FRIDAY),
+    days=7,
+    named_after=timedelta(days=FRIDAY),
+    cron="0 0 * * 5",
+)
 
-    tier: Tier
-    week_ending: date
+
+class Weeks(Slicing):
+    """The tiers in weeks; its slices are `WeekKey`s."""
+
+    def key(self, section: str, period: date) -> "WeekKey":
+        """Return the slice of a tier and a week."""
+        return WeekKey(Tier(section), period)
+
+
+WEEKS = Weeks(WEEK, tuple(Tier), FIRST_WEEK_ENDING)
+
+
+@dataclass(frozen=True, order=True)
+class WeekKey(SliceKey):
+    """A weekly slice: one tier in one week."""
+
+    section: Tier
+    slicing: Slicing = field(default=WEEKS, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         """Refuse an unknown tier or a day that is no Friday, whoever builds the key."""
-        object.__setattr__(self, "tier", Tier(self.tier))
-        validated_week_ending(self.week_ending)
-
-    def __str__(self) -> str:
-        """Return ``NMS Tier 1:2025-12-26``; `from_string` reads it back."""
-        return f"{self.tier}:{self.week_ending.isoformat()}"
+        object.__setattr__(self, "section", Tier(self.section))
+        validated_week_ending(self.period)
 
     @classmethod
     def from_string(cls, text: str) -> Self:
-        """Parse what `str` of a key gives.
+        """Parse what `str` of a key gives: ``NMS Tier 1:2025-12-26``.
 
         Raises:
             ValueError: no colon, an unknown tier, no ISO date, or a day that is no Friday.
@@ -68,42 +99,21 @@ class WeekKey:
         return key
 
     @property
-    def number(self) -> int:
-        """The slice as a number: 202512261 is the first tier in the week ending 2025-12-26."""
-        return int(f"{self.week_ending:%Y%m%d}{1 + list(Tier).index(self.tier)}")
+    def tier(self) -> Tier:
+        """The section."""
+        return self.section
+
+    @property
+    def week_ending(self) -> date:
+        """The period: the Friday of the week."""
+        return self.period
+
+    @property
+    def last_day(self) -> date:
+        """The last day on which there is trade: the Friday, holiday or not."""
+        return self.period
 
     @property
     def monday(self) -> date:
         """The Monday on which the week began (FINRA's ``weekStartDate``)."""
-        return self.week_ending - timedelta(days=FRIDAY)
-
-    def shifted(self, weeks: int) -> Self:
-        """Return the slice of the same tier, that many weeks later (earlier if negative)."""
-        return type(self)(self.tier, self.week_ending + timedelta(weeks=weeks))
-
-    def window(self, weeks: int) -> list[Self]:
-        """Return the ``weeks`` slices that end with this one, oldest first."""
-        return [self.shifted(-back) for back in range(weeks - 1, -1, -1)]
-
-
-def oldest_first(slices: Iterable[WeekKey]) -> list[WeekKey]:
-    """Return slices by week, then by tier; those of a tier alone are sorted as they are."""
-    return sorted(slices, key=lambda week: (week.week_ending, week.tier))
-
-
-def among(
-    slices: Iterable[WeekKey], tiers: Collection[str] = (), weeks: Collection[str] = ()
-) -> list[WeekKey]:
-    """Return the slices of some tiers and weeks, by week and tier.
-
-    Args:
-        slices: to choose from.
-        tiers: of which tiers (default: of all).
-        weeks: of which weeks, as ISO dates (default: of all).
-
-    """
-    return oldest_first(
-        week
-        for week in slices
-        if (not tiers or str(week.tier) in tiers) and (not weeks or str(week.week_ending) in weeks)
-    )
+        return self.first_day

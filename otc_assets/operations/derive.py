@@ -1,15 +1,15 @@
 """From a slice's inputs to one derived table: compute, judge, write, in one transaction."""
 
 import time
-from datetime import timedelta
 
 import pandas as pd
 
-from otc_assets.calculations import calculations_of, output_tables, retired_versions
+from otc_assets.calculations import calculations_of, derived_tables_of, retired_versions
+from otc_assets.domain.datasets import ATS, Dataset
 from otc_assets.domain.events import Event
+from otc_assets.domain.grains import SliceKey
 from otc_assets.domain.quality import QualityCheckResult, Rule, SliceStatus
 from otc_assets.domain.rules import rules_of
-from otc_assets.domain.weeks import WeekKey
 from otc_assets.operations.events import tell_block, tell_calculation, tell_grade
 from otc_assets.operations.frames import Knowledge, view_of
 from otc_assets.operations.grading import (
@@ -22,14 +22,13 @@ from otc_assets.operations.grading import (
 from otc_assets.operations.judge import checked
 from otc_assets.operations.outcome import SliceOutcome
 from otc_assets.operations.recall import UnreadableError
-from otc_assets.operations.snapshot import SNAPSHOT, snapshot_history
+from otc_assets.operations.snapshot import SNAPSHOT, closing_table, snapshot_history
 from otc_assets.tracing import current, traced
-from otc_assets.warehouse.reader import table_named
 from otc_assets.warehouse.store import Warehouse
 from otc_assets.warehouse.writer import Constant, RunIds, SliceWriter
 
 
-def derive(warehouse: Warehouse, name: str, week: WeekKey, run: RunIds) -> SliceOutcome:
+def derive(warehouse: Warehouse, name: str, week: SliceKey, run: RunIds) -> SliceOutcome:
     """Compute one table of one slice, and replace it in the store.
 
     A slice without content stays empty. One whose inputs were not computed, or that breaks a
@@ -43,7 +42,7 @@ def derive(warehouse: Warehouse, name: str, week: WeekKey, run: RunIds) -> Slice
         return _left(week, name, f"its window is kept in the archive alone: {error}")
 
 
-def refresh(warehouse: Warehouse, name: str, week: WeekKey, run: RunIds) -> SliceOutcome | None:
+def refresh(warehouse: Warehouse, name: str, week: SliceKey, run: RunIds) -> SliceOutcome | None:
     """Compute one table of one slice again if the slice has it; None if it does not.
 
     Whether it does is seen under the lock of the slice: another process that is just computing it
@@ -69,7 +68,7 @@ def _derive(writer: SliceWriter, name: str) -> SliceOutcome:
         return _left(week, name, f"its input {', '.join(lacking)} was not computed: {why}")
     known = Knowledge(writer, week)
     rows = _compute(writer, known, name, status, reason)
-    rules = rules_of(table_named(name))
+    rules = rules_of(writer.table(name))
     verdicts = checked(rules, view_of(known, status, reason))
     writer.save_verdicts(name, verdicts)
     if broken := broken_of(rules, verdicts):
@@ -83,7 +82,7 @@ def _compute(
     writer: SliceWriter, known: Knowledge, name: str, status: SliceStatus, reason: str | None
 ) -> pd.DataFrame:
     """Return the rows to write; ``known`` gets what the slice's rows now are."""
-    if name == SNAPSHOT:
+    if name == closing_table(writer.dataset):
         refresh_comparisons(writer, known, status, reason)
     known[name] = known.compute(name)
     current().set(rows=len(known[name]))
@@ -117,7 +116,7 @@ def write_table(
     seconds = None if started is None else time.monotonic() - started
     events = tell_calculation(writer, known, name, rows, seconds)
     quality = _count(writer, name, len(rows))
-    if name == SNAPSHOT:
+    if name == closing_table(writer.dataset):
         revision = known.revisions[known.week].source_revision
         tell_grade(writer, events[-1], quality, failed_rules(writer, writer.week), revision)
     return events
@@ -143,7 +142,7 @@ def _inputs(name: str) -> set[str]:
     return {table for calc in calculations_of(name) for table in calc.spec.input_tables}
 
 
-def _left(week: WeekKey, name: str, why: str) -> SliceOutcome:
+def _left(week: SliceKey, name: str, why: str) -> SliceOutcome:
     return SliceOutcome(week, name, SliceStatus.LOADED, pd.DataFrame(), why, written=False)
 
 
@@ -164,7 +163,7 @@ def _block(
     why = "; ".join(f"{v.check_name} does not hold: {v.details}" for v in broken)
     reason = f"{name} was not written: {why}"
     manifest = writer.manifest(writer.week) or {}
-    stale = {name, *readers_of(name)}
+    stale = {name, *readers_of(name, writer.dataset)}
     counts = {table: n for table, n in manifest["row_counts"].items() if table not in stale}
     writer.save_manifest(row_counts=counts, reason=reason)
     outcome = _left(writer.week, name, reason)
@@ -173,10 +172,10 @@ def _block(
     return outcome
 
 
-def readers_of(name: str) -> list[str]:
+def readers_of(name: str, dataset: Dataset = ATS) -> list[str]:
     """Return the tables that are computed from a table, directly or not."""
     found: list[str] = []
-    for table in output_tables():  # inputs come first
+    for table in derived_tables_of(dataset):  # inputs come first
         if _inputs(table.name) & {name, *found}:
             found.append(table.name)
     return found
@@ -192,24 +191,21 @@ def reach_of(name: str) -> int:
     return max(reaches, default=0)
 
 
-def later_weeks(warehouse: Warehouse, name: str, weeks: list[WeekKey]) -> list[WeekKey]:
+def later_weeks(warehouse: Warehouse, name: str, weeks: list[SliceKey]) -> list[SliceKey]:
     """Return the later slices in the store whose rows of a table depend on some of ``weeks``.
 
     They are refreshed with them: without it, the order in which weeks arrive would show.
     """
-    reach = timedelta(weeks=reach_of(name))
-    found: set[WeekKey] = set()
+    reach, found = reach_of(name), set[SliceKey]()
     with warehouse.read() as reader:
-        for week in weeks:
-            first = week.week_ending + timedelta(weeks=1)
-            last = week.week_ending + reach
-            if last >= first:
-                days = reader.weeks_of("raw", week.tier, first, last)
-                found |= {WeekKey(week.tier, day) for day in days}
+        for week in weeks if reach else ():
+            first, last = week.shifted(1).period, week.shifted(reach).period
+            days = reader.weeks_of("raw", week.section, first, last)
+            found |= {warehouse.dataset.key(week.section, day) for day in days}
     return sorted(found - set(weeks))
 
 
-def refreshed(warehouse: Warehouse, name: str, weeks: list[WeekKey]) -> list[WeekKey]:
+def refreshed(warehouse: Warehouse, name: str, weeks: list[SliceKey]) -> list[SliceKey]:
     """Return the later slices that were computed again because of ``weeks``."""
     later = later_weeks(warehouse, name, weeks)
     with warehouse.read() as reader:

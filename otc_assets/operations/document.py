@@ -7,13 +7,22 @@ from otc_assets.calculations import (
     CalculationSpec,
     all_calculations,
     calculations_of,
+    derived_tables_of,
     output_tables,
 )
+from otc_assets.domain.datasets import NEIGHBOURS, Dataset
 from otc_assets.domain.rejects import REASONS
 from otc_assets.domain.rules import rules_of
 from otc_assets.domain.tables import EVENTS, INCIDENTS, LISTINGS, RAW, REQUESTS, STORE_TABLES, Table
 
 OF_THE_STORE = (EVENTS, REQUESTS, LISTINGS, INCIDENTS)
+OF_ANOTHER_GRAIN = """\
+# Tables of another grain
+
+Datasets of months and days ([datasets](datasets.md)) have the tables above as well: `revisions`,
+`rejects`, `manifest` and so on. Their names begin with the dataset's (`ats_blocks_manifest`), and
+`month` or `trade_date` names the period, not `week_ending`. `monthly_non_ats` has `venue_volume`,
+`symbol_summary`, `venue_share` and `concentration`, of months."""
 END = "<!-- end of generated -->"
 
 
@@ -24,9 +33,25 @@ def tables_page() -> str:
         "In SQLite the tables have these names; in PostgreSQL they live in schema `otc`. Share "
         "quantities are exact decimals, percentages 0 to 100, times UTC.",
         *(_table(table) for table in (RAW, *output_tables(), *STORE_TABLES[1:], *OF_THE_STORE)),
+        *_neighbours(),
         _rejects(),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _neighbours() -> list[str]:
+    """Return the tables of the datasets of another grain, as far as they are not those above."""
+    parts, shown = [OF_ANOTHER_GRAIN], {table.name for table in output_tables()}
+    raws: dict[Table, list[Dataset]] = {}
+    for dataset in NEIGHBOURS:
+        raws.setdefault(dataset.raw, []).append(dataset)
+    for raw, datasets in raws.items():
+        names = ", ".join(dataset.name for dataset in datasets)
+        parts.append(_table(raw, f"raw of {names}"))
+        derived = derived_tables_of(datasets[0])
+        parts.extend(_table(table) for table in derived if table.name not in shown)
+        shown |= {table.name for table in derived}
+    return parts
 
 
 def assets_table() -> str:
@@ -40,8 +65,8 @@ def assets_table() -> str:
     return grid(("asset", "one row per", "from"), rows)
 
 
-def _table(table: Table) -> str:
-    parts = [f"## {table.name}\n\nOne row per {table.grain}. {table.description}"]
+def _table(table: Table, title: str = "") -> str:
+    parts = [f"## {title or table.name}\n\nOne row per {table.grain}. {table.description}"]
     columns = [
         (
             f"**{column.name}**" if column.name in table.key else column.name,
@@ -53,7 +78,7 @@ def _table(table: Table) -> str:
     parts.append(grid(("column", "type", "meaning"), columns))
     versions = [calc.spec for calc in all_calculations() if calc.spec.output_table == table.name]
     parts.extend(_calculation(spec) for spec in versions)
-    if table is RAW or table in output_tables():
+    if table.name == RAW.name or versions:
         rules = [(r.name, r.severity.value, r.description.split("\n")[0]) for r in rules_of(table)]
         parts.append(grid(("rule", "severity", "asserts"), rules))
     return "\n\n".join(parts)

@@ -14,9 +14,9 @@ from otc_assets.calculations import calculation_labelled, calculations_of
 from otc_assets.calculations.research_snapshot import research_snapshot
 from otc_assets.calculations.spec import CalculationSpec
 from otc_assets.domain.events import Event, EventType
+from otc_assets.domain.grains import SliceKey
 from otc_assets.domain.rejects import RejectReason
 from otc_assets.domain.revisions import Revision
-from otc_assets.domain.weeks import WeekKey
 from otc_assets.operations.frames import Knowledge
 from otc_assets.warehouse.events import Input
 from otc_assets.warehouse.writer import SliceWriter
@@ -41,8 +41,8 @@ def tell_download(writer: SliceWriter, file: FileFacts) -> Event:
     """Tell that a file was downloaded for a slice; once, however often it is."""
     of_slice = {
         "dataset": writer.dataset.name,
-        "tier": writer.week.tier.value,
-        "week_ending": writer.week.week_ending.isoformat(),
+        "tier": str(writer.week.section),
+        writer.dataset.grain.column.name: writer.week.period.isoformat(),
     }
     told = writer.events.of_file(file.source_sha256)
     if known := next((e for e in told if e.says(EventType.FILE_DOWNLOADED, of_slice)), None):
@@ -179,7 +179,7 @@ def _tell(
     facts: Mapping[str, Any],
     seconds: float | None = None,
 ) -> Event:
-    read: dict[WeekKey, list[int]] = {}
+    read: dict[SliceKey, list[int]] = {}
     for week, revision in _revisions(known, spec):
         read.setdefault(week, []).append(revision.source_revision)
     cause = writer.events.newest_input(_inputs(spec, list(read)), read)
@@ -187,7 +187,7 @@ def _tell(
     return writer.events.tell(EventType.CALCULATION_COMPLETED, facts, cause, kind, seconds)
 
 
-def _revisions(known: Knowledge, spec: CalculationSpec) -> list[tuple[WeekKey, Revision]]:
+def _revisions(known: Knowledge, spec: CalculationSpec) -> list[tuple[SliceKey, Revision]]:
     """Return the revisions that a calculation rests on, oldest week first.
 
     They are the ones known now, and of the snapshot, which is a history, all.
@@ -199,7 +199,7 @@ def _revisions(known: Knowledge, spec: CalculationSpec) -> list[tuple[WeekKey, R
     return [(week, known.revisions[week]) for week in window if week in known.revisions]
 
 
-def _inputs(spec: CalculationSpec, weeks: Sequence[WeekKey]) -> Iterable[Input]:
+def _inputs(spec: CalculationSpec, weeks: Sequence[SliceKey]) -> Iterable[Input]:
     """Yield the tables of the slices that a calculation reads, and their version.
 
     The snapshot is computed from tables of its own week, and of each earlier day from raw.
@@ -216,9 +216,9 @@ def _inputs(spec: CalculationSpec, weeks: Sequence[WeekKey]) -> Iterable[Input]:
         yield from ((week, "raw", None) for week in weeks)
 
 
-def _shown(week: WeekKey, revision: Revision) -> dict[str, Any]:
+def _shown(week: SliceKey, revision: Revision) -> dict[str, Any]:
     return {
-        "week_ending": week.week_ending.isoformat(),
+        week.slicing.grain.column.name: week.period.isoformat(),
         "source_revision": revision.source_revision,
         "content_sha256": revision.content_sha256,
     }

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from upath import UPath
 
 from otc_assets.domain.calendar import today, with_zone
-from otc_assets.domain.datasets import ATS, DATASETS
+from otc_assets.domain.datasets import ATS, every_dataset
 from otc_assets.operations.ownership import owner_of
 from otc_assets.operations.recall import store_to_read
 from otc_assets.settings import (
@@ -107,7 +107,7 @@ def _instance() -> tuple[str, str]:
 
 
 def _store() -> tuple[str, str]:
-    stores = [store_to_read(dataset) for dataset in DATASETS]
+    stores = [store_to_read(dataset) for dataset in every_dataset()]
     loaded = []
     for store in stores:
         with store.read() as reader:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from otc_assets.calculations import calculations_of
-from otc_assets.domain.weeks import WeekKey
+from otc_assets.domain.grains import SliceKey
 from otc_assets.operations.recompute import NO_ROW, Cell, Difference
 
 CHANGED_ROWS = (
@@ -69,7 +69,7 @@ class Verified:
     """What was verified of one slice, and what differs."""
 
     dataset: str
-    week: WeekKey
+    week: SliceKey
     rows: dict[str, int] = field(default_factory=dict)
     """Of each table, how many rows were compared."""
     unprinted: list[str] = field(default_factory=list)
@@ -77,11 +77,11 @@ class Verified:
     findings: list[Finding] = field(default_factory=list)
 
     def find(
-        self, table: str, cells: Iterable[Cell], cause: str, week: WeekKey | None = None
+        self, table: str, cells: Iterable[Cell], cause: str, week: SliceKey | None = None
     ) -> None:
         """Add what differs in a table (of another slice: of ``week``), for one cause."""
         week = week or self.week
-        where = self.dataset, str(week.tier), str(week.week_ending)
+        where = self.dataset, str(week.section), str(week.period)
         for cell in cells:
             value = cell.key, cell.column, _number(cell.live), _number(cell.rebuilt)
             self.findings.append(Finding(*where, table, *value, cause))

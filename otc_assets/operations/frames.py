@@ -5,14 +5,15 @@ from datetime import date
 
 import pandas as pd
 
-from otc_assets.calculations import calculations_of, output_tables, retired_versions
+from otc_assets.calculations import calculations_of, retired_versions, tables_of
 from otc_assets.calculations.rolling_6w import WINDOW_WEEKS
+from otc_assets.domain.datasets import Dataset
+from otc_assets.domain.grains import SliceKey
 from otc_assets.domain.quality import Intake, SliceStatus, SliceView
 from otc_assets.domain.rejects import RejectReason
 from otc_assets.domain.revisions import newest
 from otc_assets.domain.tables import ColumnType
-from otc_assets.domain.weeks import WeekKey
-from otc_assets.warehouse.reader import SliceReader, table_named
+from otc_assets.warehouse.reader import SliceReader
 
 CONTEXT_WEEKS = WINDOW_WEEKS
 """Weeks that the calculations and the rules look at, the target week included."""
@@ -28,7 +29,7 @@ class Knowledge(Mapping[str, pd.DataFrame]):
     def __init__(
         self,
         reader: SliceReader,
-        week: WeekKey,
+        week: SliceKey,
         as_of: date | None = None,
         fresh: str | None = None,
     ) -> None:
@@ -44,7 +45,7 @@ class Knowledge(Mapping[str, pd.DataFrame]):
         self.revisions = {w: r for w in every if (r := newest(every[w], as_of))}
         # A week that was not public then is one of them: the store's windows may have it.
         self._replaced = {w for w in every if self.revisions.get(w) != newest(every[w])}
-        self._frames: dict[tuple[str, WeekKey], pd.DataFrame] = {}
+        self._frames: dict[tuple[str, SliceKey], pd.DataFrame] = {}
 
     def __getitem__(self, name: str) -> pd.DataFrame:
         """Return the slice's rows of a table."""
@@ -56,11 +57,11 @@ class Knowledge(Mapping[str, pd.DataFrame]):
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the names of the tables."""
-        return iter(["raw", *(table.name for table in output_tables())])
+        return iter([table.name for table in tables_of(self.reader.dataset)])
 
     def __len__(self) -> int:
         """Return the number of tables."""
-        return 1 + len(output_tables())
+        return len(tables_of(self.reader.dataset))
 
     def on(self, day: date) -> "Knowledge":
         """Return the same slice as it was known at the end of an earlier day."""
@@ -71,24 +72,25 @@ class Knowledge(Mapping[str, pd.DataFrame]):
         window = self.week.window(weeks)
         return max(r.revision_date for w, r in self.revisions.items() if w in window)
 
-    def row_count(self, name: str, week: WeekKey) -> int:
+    def row_count(self, name: str, week: SliceKey) -> int:
         """Return the number of rows of a table for a week of the context."""
         if week in self._replaced:
             return len(self.table(name, week))
         versions = [calc.spec.version for calc in calculations_of(name)]
         return sum(self.reader.count(name, week, calc_version=version) for version in versions)
 
-    def table(self, name: str, week: WeekKey) -> pd.DataFrame:
+    def table(self, name: str, week: SliceKey) -> pd.DataFrame:
         """Return the rows of a table for a week of the context."""
         if (name, week) not in self._frames:
             self._frames[name, week] = self._load(name, week)
         return self._frames[name, week]
 
-    def _load(self, name: str, week: WeekKey) -> pd.DataFrame:
+    def _load(self, name: str, week: SliceKey) -> pd.DataFrame:
         fresh = (name, week) == (self._fresh, self.week)
         if name == "raw":
             number = self.revisions[week].source_revision
-            return self.reader.frame(name, week, RAW_COLUMNS, fresh=fresh, source_revision=number)
+            read = columns_of_raw(self.reader.dataset)
+            return self.reader.frame(name, week, read, fresh=fresh, source_revision=number)
         if name == "research_snapshot":
             return current_knowledge(in_force(name, self.reader.frame(name, week)))
         weeks = max(calc.spec.weeks_required for calc in calculations_of(name))
@@ -98,7 +100,7 @@ class Knowledge(Mapping[str, pd.DataFrame]):
             return in_force(name, self.reader.frame(name, week, columns, fresh=fresh))
         return self.compute(name, week)
 
-    def compute(self, name: str, week: WeekKey | None = None) -> pd.DataFrame:
+    def compute(self, name: str, week: SliceKey | None = None) -> pd.DataFrame:
         """Compute a table from its inputs, every version side by side, in the order of its key."""
         week = week or self.week
         parts = []
@@ -109,32 +111,26 @@ class Knowledge(Mapping[str, pd.DataFrame]):
             }
             rows = calc.compute(week, inputs)
             parts.append(rows.assign(calc_name=calc.spec.name, calc_version=calc.spec.version))
-        key = [column for column in table_named(name).key if column in parts[0]]
+        key = [column for column in self.reader.table(name).key if column in parts[0]]
         return pd.concat(parts, ignore_index=True).sort_values(key, ignore_index=True)
 
-    def _input(self, name: str, week: WeekKey, weeks: int) -> pd.DataFrame:
+    def _input(self, name: str, week: SliceKey, weeks: int) -> pd.DataFrame:
         if weeks == 1:
             return self.table(name, week)
+        grain = self.reader.dataset.grain
         window = [w for w in week.window(weeks) if w in self.revisions]
         return pd.concat(
             [
-                self.table(name, w).assign(weeks_back=(week.week_ending - w.week_ending).days // 7)
+                self.table(name, w).assign(weeks_back=grain.between(w.period, week.period))
                 for w in window
             ],
             ignore_index=True,
         )
 
 
-RAW_COLUMNS = (
-    "symbol",
-    "mpid",
-    "issue_name",
-    "product_type",
-    "share_volume",
-    "trade_count",
-    "notional",
-)
-"""What calculations and rules need of raw."""
+def columns_of_raw(dataset: Dataset) -> list[str]:
+    """Return what calculations and rules need of raw."""
+    return [*dataset.record, *dataset.twins, *dataset.quantities]
 
 
 def in_force(name: str, rows: pd.DataFrame) -> pd.DataFrame:
@@ -156,12 +152,14 @@ def view_of(known: Knowledge, status: SliceStatus, reason: str | None) -> SliceV
     *before, last_week = known.week.window(CONTEXT_WEEKS)[:-1]
     loaded = [w for w in (*before, last_week) if w in known.revisions]
 
+    dataset = known.reader.dataset
+
     def previous() -> pd.DataFrame | None:
-        rows = known.table("venue_volume", last_week) if last_week in loaded else None
+        rows = known.table(dataset.validated, last_week) if last_week in loaded else None
         return None if rows is None or rows.empty else rows
 
     def recent_row_counts() -> tuple[int, ...]:
-        return tuple(count for w in loaded if (count := known.row_count("venue_volume", w)))
+        return tuple(count for w in loaded if (count := known.row_count(dataset.validated, w)))
 
     return SliceView(
         week=known.week,
@@ -172,6 +170,7 @@ def view_of(known: Knowledge, status: SliceStatus, reason: str | None) -> SliceV
         recent_row_counts=recent_row_counts,
         weeks_in_window=len(known.revisions),
         intake=intake_of(known) if known.week in known.revisions else None,
+        dataset=dataset,
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from upath import UPath
 
-from otc_assets.domain.datasets import DATASETS
+from otc_assets.domain.datasets import every_dataset
 from otc_assets.operations.ownership import archive_keys, claim_archive, claim_features, owner_of
 from otc_assets.settings import MOVING, PARTS_OF_OLD, old_parts, project, setting
 from otc_assets.sources.archive import Archive
@@ -31,7 +31,7 @@ def bring_up() -> Iterator[str]:
     url = setting("OTC_DATABASE_URL")
     if not _is_there(url):
         return
-    stores = [Warehouse(url, dataset) for dataset in DATASETS]
+    stores = [Warehouse(url, dataset) for dataset in every_dataset()]
     for store in stores:
         store.engine  # noqa: B018  # migrates
     archive = UPath(setting("OTC_ARCHIVE_URL"))
@@ -87,7 +87,7 @@ def _is_the_demos(database: Path) -> bool:
     read: set[str] = set()
     with engine.connect() as connection:
         there = set(sa.inspect(connection).get_table_names())
-        for name in {dataset.table_name("revisions") for dataset in DATASETS} & there:
+        for name in {dataset.table_name("revisions") for dataset in every_dataset()} & there:
             revisions = sa.table(name, sa.column("source_sha256"))
             read |= set(connection.execute(sa.select(revisions.c.source_sha256)).scalars())
     engine.dispose()

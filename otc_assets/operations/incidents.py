@@ -12,8 +12,8 @@ import sqlalchemy as sa
 
 from otc_assets.domain.events import slice_id
 from otc_assets.domain.gaps import CRITICAL_AFTER_DAYS, WARNING_AFTER_DAYS, gaps
+from otc_assets.domain.grains import SliceKey
 from otc_assets.domain.quality import Severity, SliceStatus
-from otc_assets.domain.weeks import WeekKey
 from otc_assets.warehouse.cache import FrameCache
 from otc_assets.warehouse.incidents import (
     JOB,
@@ -50,15 +50,15 @@ class Problem:
     """The run that wrote it down, if a run did."""
 
 
-def problems_of(reader: SliceReader, today: date) -> dict[WeekKey, Problem]:
+def problems_of(reader: SliceReader, today: date) -> dict[SliceKey, Problem]:
     """Return what is not well with each slice of a dataset; one problem, whatever its reasons."""
-    parts: dict[WeekKey, list[Problem]] = {}
+    parts: dict[SliceKey, list[Problem]] = {}
     for week, problem in _parts(reader, today):
         parts.setdefault(week, []).append(problem)
     return {week: _together(each) for week, each in parts.items()}
 
 
-def _parts(reader: SliceReader, today: date) -> Iterator[tuple[WeekKey, Problem]]:
+def _parts(reader: SliceReader, today: date) -> Iterator[tuple[SliceKey, Problem]]:
     manifests = reader.manifests(*OF_SLICE)
     loaded = [week for week, row in manifests.items() if row["source_revision"]]
     for gap in gaps(reader.dataset, loaded, today, reader.offers()):
@@ -66,7 +66,7 @@ def _parts(reader: SliceReader, today: date) -> Iterator[tuple[WeekKey, Problem]
             day = gap.expected_publication_date
             late = f"not in the store; FINRA was to publish it on {day}, over {days} days ago"
             yield gap.week, Problem(gap.severity, late)
-    dead = {WeekKey(row["tier"], row["week_ending"]): row for row in reader.dead_letters()}
+    dead = reader.dead_by_slice()
     for week, row in dead.items():
         failed = f"could not be taken in: {first_line(row['error'])}"
         yield week, Problem(Severity.WARNING, failed, row["execution_id"])

@@ -8,11 +8,10 @@ from typing import Any
 import pandas as pd
 
 from otc_assets.domain.calendar import expected_publication_date, is_due
+from otc_assets.domain.grains import SliceKey
 from otc_assets.domain.quality import SliceStatus
 from otc_assets.domain.revisions import Action, IngestionResult
 from otc_assets.domain.rules import rules_of
-from otc_assets.domain.tables import RAW
-from otc_assets.domain.weeks import WeekKey
 from otc_assets.operations.events import FileFacts, ingestion_of, tell_refusal
 from otc_assets.operations.frames import Knowledge, view_of
 from otc_assets.operations.grading import quality_columns, standing_quality
@@ -38,7 +37,7 @@ def ingest(
     warehouse: Warehouse,
     archive: Archive,
     index: Index,
-    week: WeekKey,
+    week: SliceKey,
     run: RunIds,
     today: date,
     treatment: Treatment = VERSIONED,
@@ -59,7 +58,7 @@ class SliceIntake:
     warehouse: Warehouse
     archive: Archive
     index: Index
-    week: WeekKey
+    week: SliceKey
     run: RunIds
     today: date
     treatment: Treatment
@@ -185,7 +184,7 @@ class SliceIntake:
         rows = known["raw"] if loaded else pd.DataFrame()
         unchanged = before.get("source_revision") == changes.get("source_revision")
         counts = before.get("row_counts", {}) if unchanged else {}
-        verdicts = checked(rules_of(RAW), view_of(known, status, reason))
+        verdicts = checked(rules_of(writer.dataset.raw), view_of(known, status, reason))
         writer.save_verdicts("raw", verdicts)
         quality = standing_quality(writer, week, status, has_content=loaded)
         version = self.index.version_of(week) if status.is_loaded else None
@@ -212,9 +211,11 @@ class SliceIntake:
             return SliceStatus.REFUSED, "; ".join(self.refusals)
         if loaded:
             return SliceStatus.LOADED, None
-        if week.week_ending < dataset.first_week_ending:
-            first = f"FINRA's {dataset.title} data begin with the week ending"
-            return SliceStatus.NOT_DUE, f"{first} {dataset.first_week_ending}"
+        if week.period < dataset.first_period:
+            first = f"FINRA's {dataset.title} data begin with the {dataset.grain.words}"
+            return SliceStatus.NOT_DUE, f"{first} {dataset.first_period}"
+        if not dataset.grain.has_trade(week.period):
+            return SliceStatus.NOT_DUE, f"the market is closed on {week.period}"
         due = expected_publication_date(week, dataset)
         if not is_due(week, self.today, dataset):
             return SliceStatus.NOT_DUE, f"FINRA publishes it on {due}"

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from otc_assets.domain.grains import SliceKey
 from otc_assets.domain.quality import (
     QualityCheckResult,
     Rule,
@@ -14,7 +15,6 @@ from otc_assets.domain.quality import (
 )
 from otc_assets.domain.rules import evaluate
 from otc_assets.domain.tables import Table
-from otc_assets.domain.weeks import WeekKey
 from otc_assets.operations.frames import Knowledge, view_of
 from otc_assets.tracing import span
 from otc_assets.warehouse.store import Warehouse
@@ -45,7 +45,7 @@ def checked(rules: Sequence[Rule], view: SliceView) -> list[QualityCheckResult]:
 
 
 def judge(
-    warehouse: Warehouse, table: Table, rules: Sequence[Rule], week: WeekKey, run: RunIds
+    warehouse: Warehouse, table: Table, rules: Sequence[Rule], week: SliceKey, run: RunIds
 ) -> Judgement:
     """Evaluate rules on the rows of one slice as they are in the store, and keep the verdicts."""
     with warehouse.write(week, run) as writer:

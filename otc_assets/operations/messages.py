@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import groupby
 
-from otc_assets.domain.datasets import DATASETS
+from otc_assets.domain.datasets import every_dataset
 from otc_assets.domain.events import slice_of_id
+from otc_assets.domain.grains import AnySlice
 from otc_assets.domain.quality import Severity
-from otc_assets.domain.weeks import WeekKey
 from otc_assets.warehouse.incidents import JOB, Incident
 
 SHOWN = 20
@@ -75,15 +75,15 @@ def _order(incident: Incident) -> tuple[bool, bool, tuple[str, ...]]:
 
 def _week_and_tier(incident: Incident) -> tuple[str, ...]:
     week = _slice(incident)
-    return str(week.week_ending), str(week.tier)
+    return str(week.period), str(week.section)
 
 
-def _slice(incident: Incident) -> WeekKey:
+def _slice(incident: Incident) -> AnySlice:
     return slice_of_id(incident.subject)[1]
 
 
 def _title_of(dataset: str | None) -> str:
-    titles = [each.title for each in DATASETS if dataset in (None, each.name)]
+    titles = [each.title for each in every_dataset() if dataset in (None, each.name)]
     return " and ".join(titles)
 
 
@@ -116,7 +116,7 @@ def _line(transition: Transition, incident: Incident) -> str:
         name = f"a run of the job {incident.subject} failed"
     else:
         week = _slice(incident)
-        name = f"{week.tier}, week ending {week.week_ending}"
+        name = f"{week.section}, {week.slicing.grain.words} {week.period}"
     if transition is Transition.OVER and incident.resolved_at:
         span = f"{incident.opened_at:%Y-%m-%d %H:%M} to {incident.resolved_at:%Y-%m-%d %H:%M} UTC"
         return f"- {name} ({span}); it was {incident.severity}: {incident.reason}"

@@ -6,11 +6,10 @@ from datetime import date
 from otc_assets.domain.calendar import expected_publication_date, is_due
 from otc_assets.domain.datasets import Dataset
 from otc_assets.domain.gaps import dropped
+from otc_assets.domain.grains import AnySlice, oldest_first
 from otc_assets.domain.offers import Offers
 from otc_assets.domain.quality import SliceStatus
 from otc_assets.domain.rules import rules_of
-from otc_assets.domain.tables import RAW
-from otc_assets.domain.weeks import WeekKey, oldest_first
 from otc_assets.operations.frames import Knowledge, view_of
 from otc_assets.operations.grading import quality_columns, standing_quality
 from otc_assets.operations.judge import checked
@@ -26,9 +25,9 @@ class Progress:
     dataset: Dataset
     offered: int
     """Slices that are due, and listed by FINRA."""
-    lacking: list[WeekKey]
+    lacking: list[AnySlice]
     """Those of them that the store has not, oldest first: the oldest vanish first."""
-    dropped: list[WeekKey]
+    dropped: list[AnySlice]
     """Slices that are due, neither listed nor in the store."""
 
     def __str__(self) -> str:
@@ -36,7 +35,7 @@ class Progress:
         there = self.offered - len(self.lacking)
         text = f"{self.dataset.title}: {there:,} of {self.offered:,} slices are in the store"
         if self.lacking:
-            first, last = self.lacking[0].week_ending, self.lacking[-1].week_ending
+            first, last = self.lacking[0].period, self.lacking[-1].period
             text += f"; {len(self.lacking):,} lack, of weeks ending {first} to {last}"
         if self.dropped:
             text += f"; {len(self.dropped):,} due slices are no longer offered"
@@ -49,13 +48,13 @@ def progress_of(reader: SliceReader, offers: Offers, today: date) -> Progress:
     offered = {
         week
         for week in offers.every()
-        if week.week_ending >= dataset.first_week_ending and is_due(week, today, dataset)
+        if week.period >= dataset.first_period and is_due(week, today, dataset)
     }
     lacking = oldest_first(offered - loaded)
     return Progress(dataset, len(offered), lacking, dropped(dataset, loaded, today, offers))
 
 
-def no_longer_offered(dataset: Dataset, week: WeekKey) -> str:
+def no_longer_offered(dataset: Dataset, week: AnySlice) -> str:
     """Return why a slice lacks that FINRA has dropped, and what to do."""
     due = expected_publication_date(week, dataset)
     return (
@@ -64,7 +63,7 @@ def no_longer_offered(dataset: Dataset, week: WeekKey) -> str:
     )
 
 
-def let_go(warehouse: Warehouse, run: RunIds) -> list[WeekKey]:
+def let_go(warehouse: Warehouse, run: RunIds) -> list[AnySlice]:
     """Call slices no longer offered that were missing when a run last looked; return them.
 
     FINRA has dropped them since: their manifest says so, and their verdict and grade go.
@@ -77,7 +76,7 @@ def let_go(warehouse: Warehouse, run: RunIds) -> list[WeekKey]:
         status, reason = SliceStatus.NOT_OFFERED, no_longer_offered(warehouse.dataset, week)
         with warehouse.write(week, run) as writer:
             view = view_of(Knowledge(writer, week), status, reason)
-            writer.save_verdicts("raw", checked(rules_of(RAW), view))
+            writer.save_verdicts("raw", checked(rules_of(warehouse.dataset.raw), view))
             quality = standing_quality(writer, week, status, has_content=False)
             writer.save_manifest(status=status.value, reason=reason, **quality_columns(quality))
     return gone

@@ -6,16 +6,16 @@ from datetime import date, datetime
 import pandas as pd
 
 from otc_assets.domain.events import Event
+from otc_assets.domain.grains import SliceKey
 from otc_assets.domain.quality import QualityCheckResult, SliceStatus
 from otc_assets.domain.revisions import IngestionResult
-from otc_assets.domain.weeks import WeekKey
 
 
 @dataclass
 class SliceOutcome:
     """One table of one slice after it was written, or why it was not."""
 
-    week: WeekKey
+    week: SliceKey
     table: str
     status: SliceStatus
     rows: pd.DataFrame

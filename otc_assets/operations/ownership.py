@@ -13,8 +13,7 @@ import pyarrow.parquet as pq
 import sqlalchemy as sa
 from upath import UPath
 
-from otc_assets.domain.datasets import DATASETS
-from otc_assets.domain.tiers import Tier
+from otc_assets.domain.datasets import every_dataset
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.sources.places import make_folder, write_whole
 from otc_assets.warehouse.schema import sql_table
@@ -155,7 +154,7 @@ def _knows_features(store: Store, root: UPath) -> bool:
         names = ["tier", "week_ending", "symbol"]
         rows = pq.read_table(io.BytesIO(path.read_bytes()), columns=names).to_pandas()
         if len(rows):
-            week = WeekKey(Tier(rows["tier"].iloc[0]), rows["week_ending"].iloc[0])
+            week = WeekKey(rows["tier"].iloc[0], rows["week_ending"].iloc[0])
             with store.read() as reader:
                 known = set(reader.frame("research_snapshot", week, ["symbol"])["symbol"])
             return set(rows["symbol"]) <= known
@@ -165,7 +164,8 @@ def _knows_features(store: Store, root: UPath) -> bool:
 def archive_keys(store: Store) -> Iterator[str]:
     """Return the keys of what the store has read, of all datasets, the newest weeks first."""
     with store.engine.connect() as connection:
-        for dataset in DATASETS:
+        for dataset in every_dataset():
             revisions = sql_table("revisions", dataset)
-            query = sa.select(revisions.c.archive_key).order_by(revisions.c.week_ending.desc())
+            newest = revisions.c[dataset.grain.column.name].desc()
+            query = sa.select(revisions.c.archive_key).order_by(newest)
             yield from connection.execute(query).scalars()

@@ -12,9 +12,9 @@ import pandas as pd
 
 from otc_assets.calculations import calculations_of
 from otc_assets.domain.events import EventType
+from otc_assets.domain.grains import SliceKey, oldest_first
 from otc_assets.domain.quality import SliceStatus
 from otc_assets.domain.rules import evaluate, rules_of
-from otc_assets.domain.weeks import WeekKey, oldest_first
 from otc_assets.operations.derive import broken_of, write_table
 from otc_assets.operations.events import calculation_facts, ingestion_of
 from otc_assets.operations.frames import Knowledge, view_of
@@ -26,9 +26,8 @@ from otc_assets.operations.recompute import (
     compare_revision,
     derived_tables,
 )
-from otc_assets.operations.snapshot import SNAPSHOT
+from otc_assets.operations.snapshot import closing_table
 from otc_assets.sources.archive import Archive
-from otc_assets.warehouse.reader import table_named
 from otc_assets.warehouse.store import Warehouse
 from otc_assets.warehouse.writer import RunIds, SliceWriter
 
@@ -37,7 +36,7 @@ from otc_assets.warehouse.writer import RunIds, SliceWriter
 class Rebuild:
     """What became of one slice: nothing differs, or the difference was explained."""
 
-    week: WeekKey
+    week: SliceKey
     rows: Mapping[str, int]
     """The rows that were rebuilt of each table."""
     differences: tuple[Difference, ...] = ()
@@ -48,7 +47,7 @@ class RebuildError(Exception):
     """A slice that was left as it was: what does not agree, where, and what to do."""
 
     def __init__(
-        self, week: WeekKey, problem: str, remedy: str, differences: Sequence[Difference] = ()
+        self, week: SliceKey, problem: str, remedy: str, differences: Sequence[Difference] = ()
     ) -> None:
         """Say what is wrong with ``week``, and what to do about it."""
         self.week = week
@@ -67,7 +66,8 @@ def rebuild_all(
     contents = Contents(archive)
     with warehouse.read() as reader:
         loaded = oldest_first(reader.loaded_slices())
-        slices = [w for w in loaded if SNAPSHOT in (reader.manifest(w) or {})["row_counts"]]
+        closing = closing_table(warehouse.dataset)
+        slices = [w for w in loaded if closing in (reader.manifest(w) or {})["row_counts"]]
     for week in slices:
         try:
             yield _rebuild(warehouse, contents, week, run, accept_difference)
@@ -78,7 +78,7 @@ def rebuild_all(
 def rebuild(
     warehouse: Warehouse,
     archive: Archive,
-    week: WeekKey,
+    week: SliceKey,
     run: RunIds,
     accept_difference: str = "",
 ) -> Rebuild:
@@ -106,14 +106,14 @@ def rebuild(
 
 
 def _rebuild(
-    warehouse: Warehouse, contents: Contents, week: WeekKey, run: RunIds, explanation: str
+    warehouse: Warehouse, contents: Contents, week: SliceKey, run: RunIds, explanation: str
 ) -> Rebuild:
     with warehouse.write(week, run) as writer:
-        manifest = writer.manifest(week)
-        if manifest is None or SNAPSHOT not in manifest["row_counts"]:
+        manifest, closing = writer.manifest(week), closing_table(writer.dataset)
+        if manifest is None or closing not in manifest["row_counts"]:
             why = (manifest or {}).get("reason") or "it was never computed"
-            remedy = f"Materialize {SNAPSHOT} of it first."
-            raise RebuildError(week, f"there is no {SNAPSHOT} to rebuild: {why}", remedy)
+            remedy = f"Materialize {closing} of it first."
+            raise RebuildError(week, f"there is no {closing} to rebuild: {why}", remedy)
         for number in [record["source_revision"] for record in writer.records("revisions", week)]:
             _verify(writer, contents, number)
         known = Afresh(ArchiveReader(writer, contents), week)
@@ -195,7 +195,7 @@ def _replace(
     manifest = writer.manifest(writer.week) or {}
     view = view_of(known, SliceStatus(manifest["status"]), manifest["reason"])
     for name in [difference.table for difference in differences]:
-        rules = rules_of(table_named(name))
+        rules = rules_of(writer.table(name))
         verdicts = evaluate(rules, view)
         if broken := broken_of(rules, verdicts):
             why = "; ".join(f"{v.check_name} does not hold: {v.details}" for v in broken)

@@ -14,9 +14,9 @@ import pandas as pd
 
 from otc_assets.domain.calendar import day_in_new_york
 from otc_assets.domain.datasets import Dataset
+from otc_assets.domain.grains import SliceKey
 from otc_assets.domain.revisions import Revision, newest
-from otc_assets.domain.tables import LINEAGE_COLUMN, RAW, REJECTS, ColumnType, Table
-from otc_assets.domain.weeks import WeekKey
+from otc_assets.domain.tables import REJECTS, ColumnType, Table, from_lineage
 from otc_assets.operations.frames import Knowledge
 from otc_assets.operations.revise import ORIGIN, merged
 from otc_assets.settings import setting
@@ -26,7 +26,7 @@ from otc_assets.sources.parse import ParsedFile, parse
 from otc_assets.warehouse.bulk import as_series, as_stored
 from otc_assets.warehouse.cache import FrameCache
 from otc_assets.warehouse.engine import StoreError
-from otc_assets.warehouse.reader import SliceReader, table_named
+from otc_assets.warehouse.reader import SliceReader
 from otc_assets.warehouse.schema import rows_of
 from otc_assets.warehouse.store import Store
 
@@ -34,14 +34,14 @@ KEPT_FILES = 24
 """Parsed files that are remembered: of the weeks of a window, the corrections among them."""
 RECALLED_FILES = 3
 """The same where rows are recalled, which a process does for as long as it lives."""
-OF_ARCHIVE = (RAW, REJECTS)
+OF_ARCHIVE = ("raw", REJECTS.name)
 """Tables that are a file's lines; the others are computed."""
 
 
 class UnreadableError(StoreError):
     """The archive has not the bytes of a revision, or they cannot be parsed."""
 
-    def __init__(self, week: WeekKey, key: str, name: str, reason: str) -> None:
+    def __init__(self, week: SliceKey, key: str, name: str, reason: str) -> None:
         """Say what is wrong with the file ``name`` of ``week`` that is archived under ``key``."""
         super().__init__(reason)
         self.week = week
@@ -56,10 +56,10 @@ class Contents:
         """Read from ``archive``, and remember the newest files."""
         self._archive = archive
         self._parsed = lru_cache(kept)(self._parse)
-        self.computed: OrderedDict[tuple[str, WeekKey, Revision], pd.DataFrame] = OrderedDict()
+        self.computed: OrderedDict[tuple[str, SliceKey, Revision], pd.DataFrame] = OrderedDict()
         """Tables of single revisions, which the windows of other weeks and other days share."""
 
-    def of(self, reader: SliceReader, week: WeekKey, number: int) -> ParsedFile:
+    def of(self, reader: SliceReader, week: SliceKey, number: int) -> ParsedFile:
         """Return the content of a revision; of a merged one, with what it was merged into.
 
         Raises:
@@ -81,9 +81,9 @@ class Contents:
         for column in ORIGIN:  # the base's own file, where it is not merged itself
             if column not in stored:
                 stored = stored.assign(**{column: before[column]})
-        return merged(stored, base.content_sha256, parsed, record["source"])
+        return merged(stored, base.content_sha256, parsed, record["source"], reader.dataset)
 
-    def _parse(self, key: str, name: str, week: WeekKey, day: date) -> ParsedFile:
+    def _parse(self, key: str, name: str, week: SliceKey, day: date) -> ParsedFile:
         try:
             return parse(name, self._archive.get(key), week, day, self._archive.dataset)
         except SourceError as error:
@@ -97,7 +97,7 @@ def day_of_reading(record: Mapping[str, Any]) -> date:
 
 def rows_of_content(reader: SliceReader, content: ParsedFile, table: Table) -> pd.DataFrame:
     """Return the rows that a content gives in raw or rejects, as the store would have them."""
-    rows = content.rows if table is RAW else content.rejects
+    rows = content.rejects if table.name == REJECTS.name else content.rows
     ordered = rows.sort_values("line_number", ignore_index=True)
     return as_stored(reader.connection, table, ordered)
 
@@ -112,14 +112,14 @@ class ArchiveReader(SliceReader):
         self._contents = contents
 
     @property
-    def computed(self) -> OrderedDict[tuple[str, WeekKey, Revision], pd.DataFrame]:
+    def computed(self) -> OrderedDict[tuple[str, SliceKey, Revision], pd.DataFrame]:
         """Tables of single revisions that were computed from the archive's files already."""
         return self._contents.computed
 
     def frame(
         self,
         name: str,
-        week: WeekKey,
+        week: SliceKey,
         columns: Sequence[str] | None = None,
         *,
         fresh: bool = False,
@@ -127,7 +127,7 @@ class ArchiveReader(SliceReader):
     ) -> pd.DataFrame:
         """Return the rows of raw or rejects of one revision, as `SliceReader.frame` does."""
         content = self._contents.of(self._store, week, equal["source_revision"])
-        return rows_of_content(self._store, content, table_named(name))[list(columns or [])]
+        return rows_of_content(self._store, content, self.table(name))[list(columns or [])]
 
 
 class Recall:
@@ -139,7 +139,7 @@ class Recall:
         self._contents: dict[tuple[str, Dataset], Contents] = {}
 
     def __call__(
-        self, reader: SliceReader, name: str, week: WeekKey, lineage: Sequence[Mapping[str, Any]]
+        self, reader: SliceReader, name: str, week: SliceKey, lineage: Sequence[Mapping[str, Any]]
     ) -> pd.DataFrame:
         """Return the rows of a slice that have some lineage, as they were stored.
 
@@ -147,13 +147,13 @@ class Recall:
             UnreadableError: the archive cannot give them.
 
         """
-        table = table_named(name)
+        table = reader.table(name)
         numbers = dict.fromkeys(record["source_revision"] for record in lineage)
         parts = []
         for number in numbers:
             mine = [record for record in lineage if record["source_revision"] == number]
             contents = self._of(reader.dataset)
-            if table in OF_ARCHIVE:
+            if table.name in OF_ARCHIVE:
                 rows = rows_of_content(reader, contents.of(reader, week, number), table)
             else:
                 rows = _computed(ArchiveReader(reader, contents), table, week, number)
@@ -173,13 +173,14 @@ class Recall:
         self,
         reader: SliceReader,
         table: Table,
-        week: WeekKey,
+        week: SliceKey,
         rows: pd.DataFrame,
         lineage: Sequence[Mapping[str, Any]],
     ) -> pd.DataFrame:
         """Give each row the number of its lineage, and the types that it has in the store."""
         names = [column.name for column in table.columns if column.name in rows]
-        shared = [name for name in names if name in LINEAGE_COLUMN]
+        kept = from_lineage(table)
+        shared = [name for name in names if name in kept]
         number_of = {
             tuple(str(record[name]) for name in shared): record["lineage_number"]
             for record in lineage
@@ -196,7 +197,7 @@ class Recall:
         self,
         reader: SliceReader,
         table: Table,
-        week: WeekKey,
+        week: SliceKey,
         count: int,
         lineage: Sequence[Mapping[str, Any]],
     ) -> UnreadableError:
@@ -211,7 +212,7 @@ class Recall:
         return UnreadableError(week, key, record["source_file"], reason)
 
 
-def _computed(reader: ArchiveReader, table: Table, week: WeekKey, number: int) -> pd.DataFrame:
+def _computed(reader: ArchiveReader, table: Table, week: SliceKey, number: int) -> pd.DataFrame:
     """Compute a table of one week from a revision of it, as the store would have it.
 
     Raises:

@@ -10,18 +10,18 @@ from typing import Any
 
 import pandas as pd
 
-from otc_assets.calculations import output_tables
+from otc_assets.calculations import derived_tables_of
 from otc_assets.domain.differences import Comparison, compare_rows
-from otc_assets.domain.tables import RAW, REJECTS, RUN, SLICE, ColumnType, Table
-from otc_assets.domain.weeks import WeekKey
+from otc_assets.domain.grains import SliceKey
+from otc_assets.domain.tables import REJECTS, RUN, ColumnType, Table
 from otc_assets.operations.derive import lineage_of, reach_of
 from otc_assets.operations.frames import Knowledge, in_force
 from otc_assets.operations.grading import quality_then
 from otc_assets.operations.recall import ArchiveReader, rows_of_content
 from otc_assets.operations.snapshot import SNAPSHOT, snapshot_history
-from otc_assets.sources.parse import REJECT_COLUMNS, ROW_COLUMNS, ParsedFile
+from otc_assets.sources.parse import REJECT_COLUMNS, ParsedFile, row_columns
 from otc_assets.warehouse.bulk import as_stored
-from otc_assets.warehouse.reader import SliceReader, table_named
+from otc_assets.warehouse.reader import SliceReader
 from otc_assets.warehouse.timescale import WEEKLY_SUMMARY
 
 SIDES = ("live", "rebuilt")
@@ -81,7 +81,7 @@ class Afresh(Knowledge):
 
     reader: ArchiveReader
 
-    def __init__(self, reader: ArchiveReader, week: WeekKey, as_of: date | None = None) -> None:
+    def __init__(self, reader: ArchiveReader, week: SliceKey, as_of: date | None = None) -> None:
         """Look at ``week`` as known on ``as_of`` (default: newest)."""
         super().__init__(reader, week, as_of)
         self._replaced = set(self.revisions)
@@ -90,13 +90,15 @@ class Afresh(Knowledge):
         """Return the same slice as it was known at the end of an earlier day."""
         return Afresh(self.reader, self.week, day)
 
-    def compute(self, name: str, week: WeekKey | None = None) -> pd.DataFrame:
+    def compute(self, name: str, week: SliceKey | None = None) -> pd.DataFrame:
         """Compute a table, with the values that it has when it is read from the store."""
         week, kept = week or self.week, self.reader.computed
         key = name, week, self.revisions[week]
         if key in kept:
             return kept[key]
-        rows = as_stored(self.reader.connection, table_named(name), super().compute(name, week))
+        rows = as_stored(
+            self.reader.connection, self.reader.table(name), super().compute(name, week)
+        )
         if reach_of(name) == 0:
             kept[key] = rows
             if len(kept) > KEPT_TABLES:
@@ -105,11 +107,13 @@ class Afresh(Knowledge):
 
 
 def compare_revision(
-    reader: SliceReader, week: WeekKey, content: ParsedFile, number: int
+    reader: SliceReader, week: SliceKey, content: ParsedFile, number: int
 ) -> list[Difference]:
     """Compare what a content gives with the rows that the store has of a revision."""
     differences = []
-    for table, names in ((RAW, ROW_COLUMNS), (REJECTS, REJECT_COLUMNS)):
+    dataset = reader.dataset
+    parts = ((dataset.raw, row_columns(dataset)), (dataset.described(REJECTS), REJECT_COLUMNS))
+    for table, names in parts:
         live = reader.frame(table.name, week, names, fresh=True, source_revision=number)
         days = [name for name in names if table.column(name).type is ColumnType.DATE]
         live = live.assign(**{name: live[name].map(str, na_action="ignore") for name in days})
@@ -143,8 +147,11 @@ def compare_revision(
 
 
 def derived_tables(known: Knowledge) -> dict[str, pd.DataFrame]:
-    """Compute every derived table, inputs first; of the snapshot its whole history."""
-    tables = {table.name: known[table.name] for table in output_tables() if table.name != SNAPSHOT}
+    """Compute every derived table, inputs first; of a snapshot its whole history."""
+    names = [table.name for table in derived_tables_of(known.reader.dataset)]
+    tables = {name: known[name] for name in names if name != SNAPSHOT}
+    if SNAPSHOT not in names:
+        return tables
     known[SNAPSHOT] = known.compute(SNAPSHOT)
     return {**tables, SNAPSHOT: snapshot_history(known.reader, known, quality_then(known))}
 
@@ -153,19 +160,21 @@ def compare_derived(
     known: Knowledge, name: str, live: pd.DataFrame, rows: pd.DataFrame
 ) -> list[Difference]:
     """Compare the rebuilt rows of a table with the live ones, except for who wrote them, when."""
-    table, live = table_named(name), in_force(name, live)
+    table, live = known.reader.table(name), in_force(name, live)
     rows = rows.assign(**{c: v for c, v in lineage_of(known, name).items() if c not in rows})
     flags = [column.name for column in table.columns if column.type is ColumnType.FLAG]
     # A flag that is null reads as false from the store.
     rows = rows.assign(**{flag: rows[flag].astype("boolean").fillna(False) for flag in flags})
-    ours = {column.name for column in (*SLICE, *RUN)} | {"computed_at"}
+    ours = {*known.reader.dataset.slice_columns, "computed_at"} | {column.name for column in RUN}
     key = [column for column in table.key if column not in ours]
     columns = [c.name for c in table.columns if c.name not in {*ours, *key}]
     found = compare_rows(table, live, rows, columns, key=key, sides=SIDES)
     return _differences(table, found)
 
 
-def compare_aggregate(reader: SliceReader, week: WeekKey, summed: pd.DataFrame) -> list[Difference]:
+def compare_aggregate(
+    reader: SliceReader, week: SliceKey, summed: pd.DataFrame
+) -> list[Difference]:
     """Compare TimescaleDB's aggregate with the rows of symbol_summary, which here are "rebuilt"."""
     symbol, *columns = (column.name for column in WEEKLY_SUMMARY.columns)
     rows = reader.frame("symbol_summary", week, [symbol, *columns], fresh=True)

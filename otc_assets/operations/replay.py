@@ -12,9 +12,8 @@ from datetime import date
 
 from otc_assets.domain.calendar import day_in_new_york
 from otc_assets.domain.events import Event, EventType, slice_of_id
+from otc_assets.domain.grains import SliceKey
 from otc_assets.domain.revisions import RevisionPolicy
-from otc_assets.domain.tiers import Tier
-from otc_assets.domain.weeks import WeekKey
 from otc_assets.operations.derive import derive
 from otc_assets.operations.intake import ingest
 from otc_assets.operations.retention import RetentionError, SliceRows, prune, restore
@@ -93,10 +92,11 @@ class _Archived:
 
     def __init__(self, archive: Archive, event: Event, key: str) -> None:
         """Offer the bytes of a key, of which an event FILE_DOWNLOADED told."""
-        told = event.payload
+        told, dataset = event.payload, archive.dataset
         self.source = str(told["source"])
         self.name = str(told["source_file"])
-        self.week = WeekKey(Tier(told["tier"]), date.fromisoformat(told["week_ending"]))
+        period = date.fromisoformat(told[dataset.grain.column.name])
+        self.week: SliceKey = dataset.key(told["tier"], period)
         self.event = event
         self._archive = archive
         self._key = key
@@ -108,16 +108,16 @@ class _Archived:
     def read(self) -> bytes:
         return self._archive.get(self._key)
 
-    def versions(self) -> Mapping[WeekKey, str]:
+    def versions(self) -> Mapping[SliceKey, str]:
         return {self.week: self._key}
 
-    def version_of(self, week: WeekKey) -> str:
+    def version_of(self, week: SliceKey) -> str:
         return self._key
 
-    def files_of(self, week: WeekKey) -> Sequence[File]:
+    def files_of(self, week: SliceKey) -> Sequence[File]:
         return [self]
 
-    def no_longer_has(self, week: WeekKey) -> bool:
+    def no_longer_has(self, week: SliceKey) -> bool:
         return False
 
     def strays(self) -> Sequence[Stray]:

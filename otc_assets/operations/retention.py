@@ -15,14 +15,14 @@ import sqlalchemy as sa
 
 from otc_assets.calculations import retired_versions
 from otc_assets.domain.events import EventType
+from otc_assets.domain.grains import SliceKey, oldest_first
 from otc_assets.domain.quality import SliceStatus
-from otc_assets.domain.tiers import Tier
-from otc_assets.domain.weeks import WeekKey, oldest_first
 from otc_assets.operations.events import ingestion_of
 from otc_assets.operations.recall import UnreadableError
 from otc_assets.settings import weeks_setting
 from otc_assets.warehouse.fingerprint import part_column
-from otc_assets.warehouse.reader import SliceReader, table_named
+from otc_assets.warehouse.reader import SliceReader
+from otc_assets.warehouse.schema import bulk_tables
 from otc_assets.warehouse.space import bytes_of, empty_partitions, free_bytes
 from otc_assets.warehouse.store import Store, Warehouse
 from otc_assets.warehouse.writer import OtherRowsError, RunIds, SliceWriter
@@ -42,7 +42,7 @@ What is computed from venue_volume stays for ever.
 class SliceRows:
     """Rows of one slice that retention removes or brings back."""
 
-    week: WeekKey
+    week: SliceKey
     rows: Mapping[str, int]
     """Of each table, how many."""
 
@@ -82,20 +82,21 @@ def pruned(store: Store) -> list[SliceRows]:
 def _in_store_before(reader: SliceReader, name: str, end: date) -> sa.ColumnElement[bool]:
     """Return the condition that lineage is of rows in the store of weeks before a day."""
     lineage = reader.sql_table("lineage")
-    there = sa.and_(lineage.c.pruned_at.is_(None), lineage.c.week_ending < end)
+    period = lineage.c[reader.dataset.grain.column.name]
+    there = sa.and_(lineage.c.pruned_at.is_(None), period < end)
     retired = retired_versions(name)  # nothing gives their rows again
     return sa.and_(there, lineage.c.calc_version.not_in(retired)) if retired else there
 
 
 def _rows(reader: SliceReader, conditions: Mapping[str, sa.ColumnElement[bool]]) -> list[SliceRows]:
     """Return the rows of each table whose lineage meets a condition, by slice."""
-    lineage, found = reader.sql_table("lineage"), dict[WeekKey, dict[str, int]]()
-    slices = lineage.c.week_ending, lineage.c.tier
+    lineage, found = reader.sql_table("lineage"), dict[SliceKey, dict[str, int]]()
+    slices = lineage.c[reader.dataset.grain.column.name], lineage.c.tier
     for name, condition in conditions.items():
         query = sa.select(*slices, sa.func.sum(lineage.c.row_count))
         query = query.where(lineage.c.table_name == name, condition).group_by(*slices)
-        for week_ending, tier, count in reader.connection.execute(query.order_by(*slices)):
-            found.setdefault(WeekKey(Tier(tier), week_ending), {})[name] = int(count)
+        for period, tier, count in reader.connection.execute(query.order_by(*slices)):
+            found.setdefault(reader.dataset.key(tier, period), {})[name] = int(count)
     return [SliceRows(week, found[week]) for week in oldest_first(found)]
 
 
@@ -148,13 +149,13 @@ def _change(
         told = f"{error}; {remedy}" if error.name else str(error)
         return RetentionError(f"{week} was left as it is: {told}")
     except OtherRowsError as error:
-        named = f"`otc verify --tier '{week.tier}' --week {week.week_ending}` names the values"
+        named = f"`otc verify --tier '{week.section}' --week {week.period}` names the values"
         return RetentionError(f"{week} was left as it is: {error}; {named}")
 
 
 def _parts(writer: SliceWriter, name: str, is_pruning: bool) -> list[dict[str, Any]]:
     """Return the revisions, or versions, of which a table has rows to prune or to restore."""
-    column, retired = part_column(table_named(name)), retired_versions(name)
+    column, retired = part_column(writer.table(name)), retired_versions(name)
     values = {
         record[column]
         for record in writer.lineage(name, writer.week)
@@ -196,7 +197,8 @@ def room_of(store: Store, slices: Iterable[SliceRows]) -> str:
 def give_back(store: Warehouse) -> Iterator[str]:
     """Give the room of removed rows back, or say how to; yield a line for each thing."""
     if store.engine.dialect.name == "postgresql":
-        for name, freed in empty_partitions(store.engine, store.dataset, POLICIES).items():
+        tables = [table.name for table in bulk_tables(store.dataset) if table.name in POLICIES]
+        for name, freed in empty_partitions(store.engine, store.dataset, tables).items():
             yield f"the partition {name} has no rows: {_in_megabytes(freed)} given back to the disk"
     elif free := free_bytes(store.engine):
         yield (

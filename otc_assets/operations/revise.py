@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from otc_assets.domain.datasets import Dataset
 from otc_assets.domain.revisions import (
     Action,
     Decision,
@@ -17,9 +18,10 @@ from otc_assets.domain.revisions import (
     decide,
     newest,
 )
+from otc_assets.domain.tables import ColumnType
 from otc_assets.operations.events import FileFacts, tell_download, tell_ingestion
 from otc_assets.sources.archive import Archive
-from otc_assets.sources.parse import REJECT_COLUMNS, ROW_COLUMNS, ParsedFile, content_of
+from otc_assets.sources.parse import REJECT_COLUMNS, ParsedFile, content_of, row_columns
 from otc_assets.warehouse.writer import Constant, SliceWriter
 
 ORIGIN = ("source", "source_file", "source_sha256")
@@ -146,16 +148,17 @@ def _merged(writer: SliceWriter, latest: Revision, parsed: ParsedFile, source: s
     stored = writer.frame(
         "raw",
         writer.week,
-        [*ROW_COLUMNS, *ORIGIN],
+        [*row_columns(writer.dataset), *ORIGIN],
         source_revision=latest.source_revision,
     )
-    for column in ("publication_date", "revision_date", "last_reported_date"):
-        stored[column] = stored[column].map(str, na_action="ignore")
-    return merged(stored, latest.content_sha256, parsed, source)
+    for column in writer.dataset.content:
+        if column.type is ColumnType.DATE:
+            stored[column.name] = stored[column.name].map(str, na_action="ignore")
+    return merged(stored, latest.content_sha256, parsed, source, writer.dataset)
 
 
 def merged(
-    stored: pd.DataFrame, content_sha256: str, parsed: ParsedFile, source: str
+    stored: pd.DataFrame, content_sha256: str, parsed: ParsedFile, source: str, dataset: Dataset
 ) -> ParsedFile:
     """Return a revision's rows, and those of a new content that it has no record of.
 
@@ -166,9 +169,10 @@ def merged(
         content_sha256: the hash of its content, which stays if nothing is added.
         parsed: the new content.
         source: where that came from.
+        dataset: whose they are.
 
     """
-    record = ["symbol", "mpid"]
+    record = list(dataset.record)
     new = parsed.rows.merge(stored[record].drop_duplicates(), on=record, how="left", indicator=True)
     lacking = (new["_merge"] == "left_only").to_numpy()
     offset = int(stored["line_number"].max())

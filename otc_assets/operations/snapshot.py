@@ -11,7 +11,9 @@ from typing import Any
 
 import pandas as pd
 
+from otc_assets.calculations import derived_tables_of
 from otc_assets.calculations.research_snapshot import METRICS, research_snapshot
+from otc_assets.domain.datasets import Dataset
 from otc_assets.domain.quality import Quality
 from otc_assets.domain.revisions import Revision
 from otc_assets.operations.frames import CONTEXT_WEEKS, Knowledge
@@ -19,6 +21,16 @@ from otc_assets.operations.grading import quality_columns, quality_then
 from otc_assets.warehouse.reader import SliceReader
 
 SNAPSHOT = research_snapshot.spec.output_table
+
+
+def closing_table(dataset: Dataset) -> str:
+    """Return the table with which a slice is done: the snapshot, or the last where there is none.
+
+    The slice is graded when it is written, and what it rests on is judged anew before.
+    """
+    names = [table.name for table in derived_tables_of(dataset)]
+    return SNAPSHOT if SNAPSHOT in names else names[-1]
+
 
 COMPARED = [column.name for column in METRICS if column.name != "symbol"] + ["has_rolling_data"]
 """A day on which none of these changes for a symbol is no new knowledge of it."""

@@ -8,9 +8,8 @@ from typing import Any
 from otc_assets.domain.calendar import newest_due_week
 from otc_assets.domain.datasets import Dataset
 from otc_assets.domain.gaps import Gap, dropped, gaps, lag_days
+from otc_assets.domain.grains import AnySlice
 from otc_assets.domain.quality import Severity, SliceStatus
-from otc_assets.domain.tiers import Tier
-from otc_assets.domain.weeks import WeekKey
 from otc_assets.warehouse.reader import SliceReader
 from otc_assets.warehouse.store import Store
 
@@ -66,10 +65,10 @@ class TierStatus:
 class Standing:
     """How a dataset stands on a day."""
 
-    slices: dict[WeekKey, dict[str, Any]]
+    slices: dict[AnySlice, dict[str, Any]]
     """`OF_SLICE` of each slice that the store knows of."""
     gaps: list[Gap]
-    dropped: list[WeekKey]
+    dropped: list[AnySlice]
     """Weeks that the store lacks, and that FINRA no longer offers."""
     tiers: list[TierStatus]
 
@@ -83,7 +82,7 @@ def status_of(store: Store, today: date) -> list[TierStatus]:
 def standing_of(reader: SliceReader, today: date) -> Standing:
     """Return the same, and from what it was found."""
     dataset, slices = reader.dataset, reader.manifests(*OF_SLICE)
-    dead = [week.tier for week in reader.dead_slices()]
+    dead = [week.section for week in reader.dead_slices()]
     loaded = [week for week, row in slices.items() if row["source_revision"]]
     offers = reader.offers()
     found = gaps(dataset, loaded, today, offers)
@@ -98,22 +97,22 @@ def standing_of(reader: SliceReader, today: date) -> Standing:
 
 def _tier(
     dataset: Dataset,
-    tier: Tier,
-    slices: dict[WeekKey, dict[str, Any]],
+    tier: str,
+    slices: dict[AnySlice, dict[str, Any]],
     found: Collection[Gap],
-    gone: Collection[WeekKey],
-    dead: list[Tier],
+    gone: Collection[AnySlice],
+    dead: list[str],
     lag: int,
     today: date,
 ) -> TierStatus:
-    rows = {week: row for week, row in slices.items() if week.tier == tier}
-    loaded = [week.week_ending for week, row in rows.items() if row["source_revision"]]
-    missing = [gap for gap in found if gap.week.tier == tier]
+    rows = {week: row for week, row in slices.items() if week.section == tier}
+    loaded = [week.period for week, row in rows.items() if row["source_revision"]]
+    missing = [gap for gap in found if gap.week.section == tier]
     return TierStatus(
         dataset=dataset.name,
         tier=str(tier),
         newest_week=max(loaded, default=None),
-        due_week=newest_due_week(tier, today, dataset).week_ending,
+        due_week=newest_due_week(tier, today, dataset).period,
         lag_days=lag,
         weeks=len(loaded),
         missing=len(missing),

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 
 import sqlalchemy as sa
 
-from otc_assets.calculations import output_tables
-from otc_assets.domain.tables import RAW, REJECTS, REVISIONS
+from otc_assets.calculations import tables_of
+from otc_assets.domain.tables import REJECTS, REVISIONS
 from otc_assets.warehouse.reader import SliceReader
 
 LINEAGE = {
@@ -18,8 +18,6 @@ LINEAGE = {
 }
 """Columns that say who wrote a row and when: all that a second run may change."""
 
-CONTENT_TABLES = (RAW, REVISIONS, REJECTS, *output_tables())
-
 
 def fingerprint(reader: SliceReader) -> str:
     """Return one hash over all content of the store, lineage aside.
@@ -27,7 +25,9 @@ def fingerprint(reader: SliceReader) -> str:
     Equal for equal content, on both databases, whatever runs have written it.
     """
     digest = hashlib.sha256()
-    for table in CONTENT_TABLES:
+    raw, *derived = tables_of(reader.dataset)
+    kept = [reader.table(name) for name in (REVISIONS.name, REJECTS.name)]
+    for table in (raw, *kept, *derived):
         target = reader.sql_table(table.name)
         columns = [target.c[c.name] for c in table.columns if c.name not in LINEAGE]
         digest.update(table.name.encode())

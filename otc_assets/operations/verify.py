@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from otc_assets.calculations import retired_versions
-from otc_assets.domain.weeks import WeekKey, among, oldest_first
+from otc_assets.domain.grains import SliceKey, among, oldest_first
 from otc_assets.operations.derive import lineage_of
 from otc_assets.operations.findings import (
     CHANGED_BYTES,
@@ -51,13 +51,13 @@ from otc_assets.sources.archive import Archive, sha256_of
 from otc_assets.sources.errors import SourceError
 from otc_assets.sources.parse import ParsedFile, parse
 from otc_assets.warehouse.fingerprint import (
-    NOT_CONTENT,
     Fingerprints,
+    content_of,
     fingerprint_of_nothing,
     fingerprints,
     part_column,
 )
-from otc_assets.warehouse.reader import SliceReader, table_named
+from otc_assets.warehouse.reader import SliceReader
 from otc_assets.warehouse.store import Store
 from otc_assets.warehouse.timescale import WEEKLY_SUMMARY, weekly_summary
 
@@ -73,7 +73,7 @@ def chosen(
     seed: int,
     tiers: Collection[str] = (),
     weeks: Collection[str] = (),
-) -> tuple[list[WeekKey], int]:
+) -> tuple[list[SliceKey], int]:
     """Return the slices to verify, oldest first, and how many there are to choose from.
 
     Args:
@@ -90,7 +90,7 @@ def chosen(
     return oldest_first(some), len(loaded)
 
 
-def verify(store: Store, archive: Archive, weeks: Sequence[WeekKey]) -> Iterator[Verified]:
+def verify(store: Store, archive: Archive, weeks: Sequence[SliceKey]) -> Iterator[Verified]:
     """Verify slices of one dataset, and yield what was found in each.
 
     A damaged file of the archive is named once, in its own slice or in the first one that is
@@ -116,7 +116,7 @@ class SliceVerification:
         reader: SliceReader,
         contents: Contents,
         archive: Archive,
-        week: WeekKey,
+        week: SliceKey,
         damaged: set[str],
     ) -> None:
         """Verify ``week``; ``damaged`` has the files that were named already, and gets others."""
@@ -163,7 +163,7 @@ class SliceVerification:
         cells = manifest_cells(self.manifest, self.reader.revision(self.week, newest), counts)
         self.found.find("manifest", cells, CHANGED_MANIFEST)
 
-    def content_of(self, week: WeekKey, number: int) -> ParsedFile | None:
+    def content_of(self, week: SliceKey, number: int) -> ParsedFile | None:
         """Return what the archive's file of a revision gives; None if it is damaged."""
         try:
             return self.contents.of(self.reader, week, number)
@@ -232,10 +232,10 @@ class SliceVerification:
             cells = [Cell("", "", "not computed", f"{len(rows)} rows")]
             self.found.find(name, cells, f"the table was not computed: {why}")
             return
-        live = self._live(name)
+        live, table = self._live(name), self.reader.table(name)
         parts, standing = self._parts(name, live), in_force(name, live)
         rows = rows.assign(**{c: v for c, v in lineage_of(known, name).items() if c not in rows})
-        if fingerprints(table_named(name), rows) == fingerprints(table_named(name), standing):
+        if fingerprints(table, rows) == fingerprints(table, standing):
             differences = []
         else:
             differences = compare_derived(known, name, live, rows)
@@ -262,13 +262,13 @@ class SliceVerification:
 
     def _live(self, name: str) -> pd.DataFrame:
         """Return what the store has of a table, without who wrote it and when."""
-        columns = [c.name for c in table_named(name).columns if c.name not in NOT_CONTENT]
+        columns = content_of(self.reader.table(name))
         live = self.reader.frame(name, self.week, columns, fresh=True)
         self.found.rows[name] = len(live)
         return live
 
     def _parts(self, name: str, live: pd.DataFrame) -> "Parts":
-        table, kept = table_named(name), self.prints.get(name, {})
+        table, kept = self.reader.table(name), self.prints.get(name, {})
         now = fingerprints(table, live)
         if unprinted := now.keys() - kept.keys():
             self.found.unprinted.append(name)
@@ -278,8 +278,9 @@ class SliceVerification:
 
     def _changed_only(self, name: str, parts: Collection[str]) -> None:
         """Add that rows changed, where no value shows it: in a column that nothing recomputes."""
-        now = fingerprints(table_named(name), self._live(name)) if parts else {}
-        column = part_column(table_named(name))
+        table = self.reader.table(name)
+        now = fingerprints(table, self._live(name)) if parts else {}
+        column = part_column(table)
         cells = [
             Cell(f"{column} {part}", "fingerprint", now.get(part, "none"), self.prints[name][part])
             for part in sorted(parts)
@@ -320,7 +321,7 @@ class SparingReader(ArchiveReader):
     def frame(
         self,
         name: str,
-        week: WeekKey,
+        week: SliceKey,
         columns: Sequence[str] | None = None,
         *,
         fresh: bool = False,

@@ -2,13 +2,13 @@
 
 from otc_assets.calculations import calculation_labelled, successor_of
 from otc_assets.domain.events import EventType
-from otc_assets.domain.weeks import WeekKey
+from otc_assets.domain.grains import SliceKey
 from otc_assets.warehouse.reader import SliceReader
 from otc_assets.warehouse.store import Warehouse
 from otc_assets.warehouse.writer import RunIds
 
 
-def retire(warehouse: Warehouse, label: str, run: RunIds) -> dict[WeekKey, int]:
+def retire(warehouse: Warehouse, label: str, run: RunIds) -> dict[SliceKey, int]:
     """Remove the rows of a retired version, slice by slice, each under its lock.
 
     Killed between two slices, it goes on with the next one when it is run again.
@@ -53,7 +53,7 @@ def retire(warehouse: Warehouse, label: str, run: RunIds) -> dict[WeekKey, int]:
 
 
 def _refuse_loss(
-    reader: SliceReader, slices: list[WeekKey], table: str, label: str, replaced_by: str
+    reader: SliceReader, slices: list[SliceKey], table: str, label: str, replaced_by: str
 ) -> None:
     replaced = set(reader.slices_with(table, calc_version=replaced_by))
     if lacking := [str(week) for week in slices if week not in replaced]:

@@ -15,7 +15,7 @@ from functools import lru_cache
 from upath import UPath
 
 from otc_assets.domain.datasets import ATS, Dataset
-from otc_assets.domain.weeks import WeekKey
+from otc_assets.domain.grains import SliceKey
 from otc_assets.sources.errors import ArchiveError
 from otc_assets.sources.places import is_local, make_folder, write_whole
 from otc_assets.tracing import traced
@@ -56,7 +56,7 @@ class Archive:
         self.dataset = dataset
 
     @traced("archive")
-    def receive(self, week: WeekKey, name: str, data: bytes) -> str:
+    def receive(self, week: SliceKey, name: str, data: bytes) -> str:
         """Keep the bytes of a file before anyone parses it, and return their key.
 
         Raises:
@@ -70,7 +70,7 @@ class Archive:
             # Another process has just moved the same bytes from here to their place.
             return self._put(key, data)
 
-    def accepted_on(self, week: WeekKey, data: bytes) -> date | None:
+    def accepted_on(self, week: SliceKey, data: bytes) -> date | None:
         """Return the first day under which these bytes were accepted, None if they never were.
 
         Raises:
@@ -83,7 +83,7 @@ class Archive:
             days = [archived_on(path) for path in self.root.glob(folder)]
         return min((day for day in days if day), default=None)
 
-    def keys_of(self, week: WeekKey) -> list[str]:
+    def keys_of(self, week: SliceKey) -> list[str]:
         """Return the keys of all files of a slice, those included that were not accepted.
 
         Raises:
@@ -101,7 +101,7 @@ class Archive:
         return archived_on(self.root / key)
 
     @traced("archive")
-    def accept(self, received: str, week: WeekKey, revision_date: date) -> str:
+    def accept(self, received: str, week: SliceKey, revision_date: date) -> str:
         """Give received bytes, once parsed, their place by revision date; return that key.
 
         Raises:
@@ -131,11 +131,11 @@ class Archive:
             raise ArchiveError(key, "these are other bytes")
         self._put(key, data)
 
-    def _key(self, week: WeekKey, day: str, name: str, data: bytes) -> str:
+    def _key(self, week: SliceKey, day: str, name: str, data: bytes) -> str:
         return f"{self._folder(week)}/{day}/{sha256_of(data)}/{name}"
 
-    def _folder(self, week: WeekKey) -> str:
-        folder = f"{week.tier.slug}/{week.week_ending}"
+    def _folder(self, week: SliceKey) -> str:
+        folder = f"{week.slug}/{week.period}"
         return f"{self.dataset.prefix}/{folder}" if self.dataset.prefix else folder
 
     def _path(self, key: str) -> UPath:

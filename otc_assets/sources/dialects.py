@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -18,12 +19,16 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from otc_assets.domain.datasets import Dataset, every_dataset
 from otc_assets.domain.rejects import RejectReason
 from otc_assets.domain.tiers import Tier
 from otc_assets.sources.errors import SourceError
 
+DATES = ("publication_date", "revision_date")
+"""Columns that a source may lack: then FINRA's calendar says when a slice was published."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Dialect:
     """One form of file: what its columns are called here."""
 
@@ -32,6 +37,11 @@ class Dialect:
     """The source's column to ours."""
     optional: frozenset[str] = frozenset()
     """Columns, by our names, that a file may lack."""
+    tiers: Mapping[str, str] | None = None
+    """Other spellings of tiers that it uses, and ours; None: `TIER_ALIASES`."""
+    day: str | None = None
+    """The column, by our name, whose days read 20250516. Then a last line has the number of rows,
+    which has to be that of the others."""
 
     def lacks(self, header: list[str]) -> list[str]:
         """Return the source's names of the columns that this dialect needs and a header has not."""
@@ -103,6 +113,39 @@ SIMPLE_PSV = Dialect(
 )
 
 DIALECTS = (QUERY_API, FINRA_DOWNLOAD, SIMPLE_PSV)
+"""Those of the weekly datasets, whose rows say which of them they are of, or are of ATS."""
+
+
+@cache
+def dialect_of(dataset: Dataset) -> Dialect:
+    """Return the form in which FINRA's Query API gives a dataset; its files have the same."""
+    if dataset.fields is None:
+        return QUERY_API
+    optional = {column.name for column in dataset.content if column.nullable}
+    return Dialect(
+        f"FINRA Query API ({dataset.set_name})",
+        {**dataset.fields},
+        frozenset({*optional, *DATES, *(() if dataset.summary_type else ("summary_type",))}),
+        {code: section for section, code in (dataset.section_codes or {}).items()},
+    )
+
+
+@cache
+def dialects_of(dataset: Dataset) -> tuple[Dialect, ...]:
+    """Return every form in which a dataset comes and no other does, or no other that says so."""
+    mine = (dialect_of(dataset),)
+    if dataset.file_fields is None:
+        return mine
+    fields = {**dataset.file_fields}
+    day = next(ours for ours in fields.values() if ours == dataset.grain.start_column)
+    return (*mine, Dialect(f"FINRA's files of {dataset.title} data", fields, day=day))
+
+
+def dialects() -> tuple[Dialect, ...]:
+    """Return every dialect, in the order in which a header is held against them."""
+    own = (each for dataset in every_dataset() for each in dialects_of(dataset))
+    return tuple(dict.fromkeys((*own, *DIALECTS)))
+
 
 MAX_VALUES = 8_000_000
 """FINRA's largest slice has 2.8 million (170,000 rows of 17); each takes 200 bytes of memory."""
@@ -158,7 +201,7 @@ def read_lines(name: str, data: bytes, *, strict: bool = True) -> Lines:
     first = lines[0].as_py()
     delimiter = "|" if "|" in first else ","
     header = _fields(lines[:1], delimiter)[0].as_py()
-    dialect = next((d for d in DIALECTS if not d.lacks(header)), None)
+    dialect = next((d for d in dialects() if not d.lacks(header)), None)
     if dialect is None:
         raise SourceError(name, _unknown(header), line=1)
     if twice := sorted({c for c in header if c in dialect.renames and header.count(c) > 1}):
@@ -166,12 +209,22 @@ def read_lines(name: str, data: bytes, *, strict: bool = True) -> Lines:
         raise SourceError(name, reason, line=1)
     filled = pc.not_equal(pc.utf8_trim_whitespace(lines), "").to_numpy(zero_copy_only=False)
     numbers = 1 + np.flatnonzero(filled[1:]) + 1
+    if dialect.day and len(numbers) and lines[int(numbers[-1]) - 1].as_py().strip().isdigit():
+        numbers = _without_trailer(name, lines, numbers, strict=strict)
+    elif dialect.day and strict:
+        raise SourceError(name, "the file is truncated: its last line is not the number of rows")
     if not len(numbers):
         raise SourceError(name, "has a header and no rows", line=1)
     kept = lines.take(numbers - 1)
     fields = _fields(kept, delimiter)
     whole = pc.equal(pc.list_value_length(fields), len(header))
-    if strict and lines[-1].as_py() and _is_cut(dialect, header, fields[-1].as_py()):
+    is_ended = bool(dialect.day)  # by the number of rows
+    if (
+        strict
+        and not is_ended
+        and lines[-1].as_py()
+        and _is_cut(dialect, header, fields[-1].as_py())
+    ):
         line = kept[-1].as_py()
         raise SourceError(name, f"{_CUT}: {line[:80]!r}", line=int(numbers[-1]))
     values = pc.list_flatten(fields if pc.all(whole).as_py() else fields.filter(whole))
@@ -190,6 +243,16 @@ def read_lines(name: str, data: bytes, *, strict: bool = True) -> Lines:
     return _lines(dialect, rows, table)
 
 
+def _without_trailer(name: str, lines: Any, numbers: Any, *, strict: bool) -> Any:
+    """Return the numbers of the lines but the last, which says how many they are."""
+    last = int(numbers[-1])
+    said, count = lines[last - 1].as_py().strip(), len(numbers) - 1
+    if strict and int(said) != count:
+        reason = f"its last line says {said} rows, and there are {count}; download it again"
+        raise SourceError(name, reason, line=last)
+    return numbers[:-1]
+
+
 def _split(text: Any, separator: str) -> Any:
     """Split one Arrow string into an array of strings, without a Python object for each."""
     return pc.split_pattern(pa.array([text]), separator).values
@@ -199,6 +262,7 @@ def _series(strings: Any) -> "pd.Series[str]":
     return pd.Series(pd.array(strings, dtype="str"))
 
 
+_COMPACT = re.compile(r"^([0-9]{4})([0-9]{2})([0-9]{2})$")
 _CUT = (
     "the file is truncated: its last line is cut off and has no newline; "
     "download it again (nothing of it was stored)"
@@ -209,7 +273,7 @@ def _is_cut(dialect: Dialect, header: list[str], last: list[str]) -> bool:
     """Tell whether a last line, without its newline, ends before its last field does."""
     if len(last) < len(header) or not last[-1]:
         return True
-    is_date = dialect.renames.get(header[-1]) in ("revision_date", "publication_date", "week_start")
+    is_date = dialect.renames.get(header[-1]) in (*DATES, "week_start")
     return is_date and len(last[-1]) < len("2025-12-26")
 
 
@@ -253,8 +317,8 @@ def _csv_fields(line: str) -> list[str]:
 
 
 def _unknown(header: list[str]) -> str:
-    missing = min((d.lacks(header) for d in DIALECTS), key=len)
-    known = ", ".join(d.name for d in DIALECTS)
+    missing = min((d.lacks(header) for d in dialects()), key=len)
+    known = ", ".join(d.name for d in dialects())
     near = f"; lacks {', '.join(sorted(missing))}" if len(missing) <= 3 else ""
     return f"is of no known dialect ({known}){near}; its header is {'|'.join(header)[:120]!r}"
 
@@ -264,7 +328,10 @@ def _lines(dialect: Dialect, rows: pd.DataFrame, table: pd.DataFrame) -> Lines:
     good = table[table["ok"]].reset_index(drop=True)
     rows = rows.assign(line_number=good["line_number"], raw_line=good["raw_line"])
     if "tier" in rows:
-        rows["tier"] = rows["tier"].replace(TIER_ALIASES)
+        tiers = TIER_ALIASES if dialect.tiers is None else dialect.tiers
+        rows["tier"] = rows["tier"].replace(dict(tiers))
+    if dialect.day:
+        rows[dialect.day] = rows[dialect.day].str.replace(_COMPACT, r"\1-\2-\3", regex=True)
     malformed = table[~table["ok"]].assign(reason_code=RejectReason.MALFORMED_LINE.value)
     return Lines(dialect, rows, malformed[["line_number", "reason_code", "raw_line"]])
 
@@ -285,9 +352,11 @@ def _from_json(name: str, text: str) -> Lines:
     whole = [_is_record(record) for record in records]
     objects = [record for record, ok in zip(records, whole, strict=True) if ok]
     header = sorted({key for record in objects for key in record})
-    if QUERY_API.lacks(header):
+    known = dict.fromkeys(map(dialect_of, every_dataset()))
+    dialect = next((each for each in known if not each.lacks(header)), None)
+    if dialect is None:
         raise SourceError(name, _unknown(header), line=1)
-    rows = QUERY_API.renamed(
+    rows = dialect.renamed(
         {source: [_json_text(record.get(source)) for record in objects] for source in header}
     )
     table = pd.DataFrame(
@@ -297,7 +366,7 @@ def _from_json(name: str, text: str) -> Lines:
             "ok": whole,
         }
     )
-    return _lines(QUERY_API, rows, table)
+    return _lines(dialect, rows, table)
 
 
 def record_texts(text: str) -> list[str]:

@@ -7,9 +7,8 @@ from datetime import date
 
 from upath import UPath
 
-from otc_assets.domain.datasets import ATS, DATASETS, Dataset
-from otc_assets.domain.tiers import Tier
-from otc_assets.domain.weeks import WeekKey, week_ending_of
+from otc_assets.domain.datasets import ATS, Dataset, every_dataset
+from otc_assets.domain.grains import SliceKey
 from otc_assets.sources.archive import archived_on, is_as_archived
 from otc_assets.sources.dialects import read_lines
 from otc_assets.sources.errors import SourceError
@@ -34,7 +33,7 @@ class SourceFile:
     changed_at: float = 0
     """When it was last written (POSIX time; 0 where a store tells none)."""
     dataset: Dataset = ATS
-    week: WeekKey | None = None
+    week: SliceKey | None = None
     error: SourceError | None = None
 
     @property
@@ -45,7 +44,7 @@ class SourceFile:
     @property
     def hint(self) -> NameHint:
         """What the name alone says."""
-        return hint_of(self.name)
+        return hint_of(self.name, self.dataset)
 
     @property
     def known_on(self) -> date | None:
@@ -85,7 +84,7 @@ class SourceIndex:
 
     def __init__(self, files: Iterable[SourceFile]) -> None:
         """Index ``files``."""
-        self.placed: dict[WeekKey, list[SourceFile]] = {}
+        self.placed: dict[SliceKey, list[SourceFile]] = {}
         self.unplaced: list[SourceFile] = []
         for file in sorted(files, key=lambda f: str(f.path)):
             if file.week is None:
@@ -93,7 +92,7 @@ class SourceIndex:
             else:
                 self.placed.setdefault(file.week, []).append(file)
 
-    def files_of(self, week: WeekKey) -> list[SourceFile]:
+    def files_of(self, week: SliceKey) -> list[SourceFile]:
         """Return the files of a slice, among them those that are broken but named for it.
 
         A broken file whose name tells the week, and not the tier, counts for each tier of that
@@ -103,18 +102,18 @@ class SourceIndex:
         broken = [f for f in self.unplaced if f.hint.fits(week)]
         return [*placed, *(f for f in broken if f.hint.tier or not placed)]
 
-    def versions(self) -> dict[WeekKey, str]:
+    def versions(self) -> dict[SliceKey, str]:
         """Return a fingerprint of the names, sizes and times of each slice's files."""
         broken = {week for file in self.unplaced for week in self._slices_of(file)}
         return {week: self.version_of(week) for week in sorted(broken.union(self.placed))}
 
-    def version_of(self, week: WeekKey) -> str:
+    def version_of(self, week: SliceKey) -> str:
         """Return the fingerprint of a slice's files."""
         files = self.files_of(week)
         seen = sorted(f"{file.path} {file.size} {file.changed_at}" for file in files)
         return hashlib.sha256("\n".join(seen).encode()).hexdigest()[:16]
 
-    def no_longer_has(self, week: WeekKey) -> bool:
+    def no_longer_has(self, week: SliceKey) -> bool:
         """Return that a file may always come."""
         return False
 
@@ -122,12 +121,13 @@ class SourceIndex:
         """Return the files that belong to no slice, neither by their rows nor by their name."""
         return [f for f in self.unplaced if not self._slices_of(f)]
 
-    def _slices_of(self, file: SourceFile) -> list[WeekKey]:
+    def _slices_of(self, file: SourceFile) -> list[SliceKey]:
         """Return the slices that a broken file counts for."""
         day = file.hint.week_ending
-        if day is None or day != week_ending_of(day):
+        slicing = file.dataset.slicing
+        if day is None or day != slicing.grain.containing(day):
             return []
-        every = [WeekKey(tier, day) for tier in Tier]
+        every = [slicing.key(section, day) for section in slicing.sections]
         return [week for week in every if file in self.files_of(week)]
 
 
@@ -193,8 +193,8 @@ def _placed(file: SourceFile, sample: bytes, today: date) -> SourceFile:
 def _dataset_in(path: UPath) -> Dataset:
     """Return the dataset that a file's path names, ATS if it names none."""
     parts = (*path.parts[:-1], path.name.removeprefix("finra_"))
-    named = [d for d in DATASETS for part in parts if d.prefix and part.startswith(d.prefix)]
-    return named[0] if named else ATS
+    named = [d for d in every_dataset() for part in parts if d.prefix and part.startswith(d.prefix)]
+    return max(named, key=lambda dataset: len(dataset.prefix), default=ATS)
 
 
 def _sample(file: SourceFile) -> bytes:

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from otc_assets.domain.datasets import Dataset
-from otc_assets.domain.weeks import WeekKey
-from otc_assets.sources.dialects import API_TIERS
+from otc_assets.domain.grains import SliceKey
+from otc_assets.sources.dialects import dialect_of
 from otc_assets.sources.errors import SourceError
 from otc_assets.sources.files import SourceFile
 from otc_assets.sources.finra_client import PAGE_BYTES, Fault, FinraClient, Page
 from otc_assets.sources.history import History, as_file, file_name, turn
-from otc_assets.sources.listings import Listings
+from otc_assets.sources.listings import Listings, codes_of
 from otc_assets.sources.outage import Outage
 from otc_assets.sources.source import File
 from otc_assets.sources.volume import Volume, endless
@@ -64,14 +64,14 @@ class FinraIndex:
         self._today = today
         self._dataset = dataset
 
-    def _listed(self, set_name: str) -> frozenset[WeekKey]:
-        return self._means.listings.of(self._means.client, set_name)
+    def _listed(self, set_name: str) -> frozenset[SliceKey]:
+        return self._means.listings.of(self._means.client, self._dataset, set_name)
 
-    def versions(self) -> Mapping[WeekKey, str]:
+    def versions(self) -> Mapping[SliceKey, str]:
         """Return the slices that FINRA lists as its newest; older ones are history."""
         return dict.fromkeys(sorted(self._listed(self._dataset.set_name)), PUBLISHED)
 
-    def version_of(self, week: WeekKey) -> str:
+    def version_of(self, week: SliceKey) -> str:
         """Return the one version there is."""
         return PUBLISHED
 
@@ -79,17 +79,17 @@ class FinraIndex:
         """Return nothing: what FINRA sends is what it was asked for."""
         return []
 
-    def no_longer_has(self, week: WeekKey) -> bool:
+    def no_longer_has(self, week: SliceKey) -> bool:
         """Tell whether FINRA has dropped a slice from both its sets."""
         return self._set_of(week) is None
 
-    def _set_of(self, week: WeekKey) -> str | None:
+    def _set_of(self, week: SliceKey) -> str | None:
         """Return the set to ask for a slice: the newest weeks' if it lists it, or may do so soon.
 
         The other set's list is asked for only where that is not so.
         """
         newest, dataset = self._listed(self._dataset.set_name), self._dataset
-        mine = [each for each in newest if each.tier == week.tier]
+        mine = [each for each in newest if each.section == week.section]
         if week in newest or (mine and week > max(mine)):
             return dataset.set_name
         if week in self._listed(dataset.historic_set):
@@ -98,7 +98,7 @@ class FinraIndex:
         return None if offers.no_longer_have(week) else dataset.set_name
 
     @traced("fetch")
-    def files_of(self, week: WeekKey) -> Sequence[File]:
+    def files_of(self, week: SliceKey) -> Sequence[File]:
         """Fetch every row of a slice; nothing if FINRA has none.
 
         Raises:
@@ -107,7 +107,7 @@ class FinraIndex:
             SourceError: it cannot be had whole.
 
         """
-        if not self._dataset.first_week_ending <= week.week_ending <= self._today:
+        if not self._dataset.first_period <= week.period <= self._today:
             return []
         what = f"{self._dataset.title} {week}"
         with self._means.outage.guarding(what):
@@ -116,17 +116,13 @@ class FinraIndex:
                 return []
             if set_name == self._dataset.historic_set:
                 return self._historic(week, what)
-            equal = {
-                "weekStartDate": week.monday.isoformat(),
-                "tierIdentifier": API_TIERS[week.tier],
-                "summaryTypeCode": self._dataset.summary_type,
-            }
+            equal = filters_of(week, self._dataset)
             records = self._rows_of(week, set_name, equal, what)
         if not records:
             return []
         return [FetchedFile(file_name(self._dataset, week), as_file(records))]
 
-    def _historic(self, week: WeekKey, what: str) -> Sequence[File]:
+    def _historic(self, week: SliceKey, what: str) -> Sequence[File]:
         """Return a slice of the historic set from the archive, where it is put if it is not there.
 
         The set refuses every filter but these two.
@@ -136,8 +132,8 @@ class FinraIndex:
         if kept is not None:
             return kept
         equal = {
-            "historicalWeek": week.monday.isoformat(),
-            "tierIdentifier": API_TIERS[week.tier],
+            "historicalWeek": week.first_day.isoformat(),
+            "tierIdentifier": codes_of(dataset)[week.section],
         }
         with turn():
             kept = history.kept(dataset, week)
@@ -148,7 +144,7 @@ class FinraIndex:
             return history.keep(dataset, week, records) if records else []
 
     def _rows_of(
-        self, week: WeekKey, set_name: str, equal: Mapping[str, str], what: str
+        self, week: SliceKey, set_name: str, equal: Mapping[str, str], what: str
     ) -> list[str]:
         for _ in range(DOUBTS):
             records = self._means.client.patiently(
@@ -185,6 +181,18 @@ class FinraIndex:
         if len(records) > first.total:
             raise Fault(f"{len(records)} rows where {first.total} were named: starting again")
         return records
+
+
+def filters_of(week: SliceKey, dataset: Dataset) -> dict[str, str]:
+    """Return the fields that pick the rows of a slice from its set, and their values."""
+    grain, fields = dataset.grain, dialect_of(dataset).renames
+    starts = (grain.start_column, grain.column.name)
+    equal = {next(f for f, ours in fields.items() if ours in starts): week.first_day.isoformat()}
+    if week.section in codes_of(dataset):
+        equal["tierIdentifier"] = codes_of(dataset)[week.section]
+    if dataset.summary_type:
+        equal["summaryTypeCode"] = dataset.summary_type
+    return equal
 
 
 class FinraSource:

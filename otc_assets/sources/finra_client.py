@@ -153,15 +153,23 @@ class FinraClient:
         )
         self._http = httpx.Client(timeout=timeout_seconds, headers={"Accept": "application/json"})
 
-    def partitions(self, set_name: str = WEEKLY) -> list[tuple[str, str]]:
-        """Return the (weekStartDate, tierIdentifier) pairs that a set of FINRA's has.
+    def partitions(self, set_name: str = WEEKLY, values: int = 2) -> list[tuple[str, ...]]:
+        """Return the partitions that FINRA has of a set: (weekStartDate, tierIdentifier) pairs.
+
+        Args:
+            set_name: of FINRA's set.
+            values: how many values name a partition; of a set without tiers, the period alone.
 
         Raises:
             SourceError: refused, or still at fault after the last attempt.
 
         """
+
+        def read(response: httpx.Response) -> list[tuple[str, ...]]:
+            return _parts(response, values)
+
         what = f"the list of partitions of {set_name}"
-        return self._ask("GET", PARTITIONS_PATH + set_name, None, what, _pairs)
+        return self._ask("GET", PARTITIONS_PATH + set_name, None, what, read)
 
     def rows(
         self,
@@ -363,7 +371,7 @@ def _document(response: httpx.Response) -> Any:
         raise Fault(f"truncated or broken JSON ({error})") from None
 
 
-def _pairs(response: httpx.Response) -> list[tuple[str, str]]:
+def _parts(response: httpx.Response, values: int) -> list[tuple[str, ...]]:
     document = _document(response)
     if isinstance(document, list) and len(document) == 1:
         document = document[0]
@@ -371,7 +379,10 @@ def _pairs(response: httpx.Response) -> list[tuple[str, str]]:
         raise Fault("no list of partitions")
     listed = document.get("availablePartitions") or []  # none: a message and no list
     try:
-        return [(str(monday), str(tier)) for monday, tier in (e["partitions"] for e in listed)]
+        parts = [tuple(str(value) for value in each["partitions"]) for each in listed]
+        if any(len(part) != values for part in parts):
+            raise ValueError(parts)
+        return parts
     except (TypeError, KeyError, ValueError):
         raise Fault("a list of partitions of another form") from None
 

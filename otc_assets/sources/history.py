@@ -15,7 +15,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from otc_assets.domain.datasets import DATASETS, Dataset
-from otc_assets.domain.weeks import WeekKey
+from otc_assets.domain.grains import SliceKey
 from otc_assets.sources.archive import REFUSED, Archive
 from otc_assets.sources.rate import default_file
 
@@ -49,7 +49,7 @@ class History:
         """Keep the files of each dataset in its own archive."""
         self._archive_of = archive_of
 
-    def kept(self, dataset: Dataset, week: WeekKey) -> list[KeptFile] | None:
+    def kept(self, dataset: Dataset, week: SliceKey) -> list[KeptFile] | None:
         """Return a slice's files; None if FINRA has to be asked for it.
 
         One that lies in the archive as refused counts if it is of the historic set: it waits for
@@ -67,7 +67,7 @@ class History:
         ]
         return [file for file in files if not file.name.endswith(NOTHING)] if files else None
 
-    def keep(self, dataset: Dataset, week: WeekKey, records: Sequence[str]) -> list[KeptFile]:
+    def keep(self, dataset: Dataset, week: SliceKey, records: Sequence[str]) -> list[KeptFile]:
         """Archive a download for every dataset of its set; return the files of ``dataset``.
 
         Raises:
@@ -80,7 +80,7 @@ class History:
         for each in dict.fromkeys((*DATASETS, dataset)):
             if each.historic_set != dataset.historic_set:
                 continue
-            mine = by_type.get(each.summary_type, [])
+            mine = by_type.get(str(each.summary_type), [])
             name = file_name(each, week, MARK) + ("" if mine else NOTHING)
             self._archive_of(each).receive(week, name, as_file(mine))
         return self.kept(dataset, week) or []
@@ -106,9 +106,9 @@ def turn() -> Iterator[None]:
         lock.release()
 
 
-def file_name(dataset: Dataset, week: WeekKey, mark: str = "") -> str:
+def file_name(dataset: Dataset, week: SliceKey, mark: str = "") -> str:
     """Return what the rows of a slice are called in lineage and archive."""
-    return f"finra_{dataset.name}_{week.tier.slug}_week_{week.week_ending}{mark}.json"
+    return f"finra_{dataset.name}_{week.slug}_{dataset.grain.name}_{week.period}{mark}.json"
 
 
 def as_file(records: Sequence[str]) -> bytes:

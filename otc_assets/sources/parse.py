@@ -9,61 +9,40 @@ import pandas as pd
 
 from otc_assets.domain.calendar import expected_publication_date
 from otc_assets.domain.datasets import ATS, Dataset
+from otc_assets.domain.grains import SliceKey
 from otc_assets.domain.quality import Intake
 from otc_assets.domain.records import content_hashes, slice_content_hash
 from otc_assets.domain.rejects import RejectReason, reject_reasons
 from otc_assets.domain.shares import parse_shares
-from otc_assets.domain.weeks import WeekKey
+from otc_assets.domain.tables import Column, ColumnType
 from otc_assets.sources.archive import sha256_of
 from otc_assets.sources.dialects import Lines, read_lines
 from otc_assets.sources.errors import SourceError
 from otc_assets.sources.resolve import dataset_of, resolve
 from otc_assets.tracing import current, traced
 
-CONTENT = (
-    "symbol",
-    "mpid",
-    "issue_name",
-    "venue_name",
-    "share_volume",
-    "trade_count",
-    "product_type",
-    "notional",
-    "firm_crd",
-    "last_reported_date",
-    "publication_date",
-    "revision_date",
-)
-"""What makes up the content of a row."""
-
-OPTIONAL = (
-    "issue_name",
-    "venue_name",
-    "product_type",
-    "notional",
-    "firm_crd",
-    "last_reported_date",
-)
-"""Those that not every dialect, or not every row, has; null where there is none."""
-
 CLOCK_MAY_BE_BEHIND = timedelta(days=366)
 """A date up to this far ahead tells that our clock is behind; one beyond is a slip in its line.
 With such a clock, a correction would be kept for ever without the lines that it corrects."""
 
-ROW_COLUMNS = ("line_number", *CONTENT, "content_hash")
 REJECT_COLUMNS = ("line_number", "reason_code", "raw_line")
+
+
+def row_columns(dataset: Dataset) -> list[str]:
+    """Return the columns that a parsed file gives of each good line."""
+    return ["line_number", *(column.name for column in dataset.content), "content_hash"]
 
 
 @dataclass(frozen=True)
 class ParsedFile:
     """A file of one slice, read whole."""
 
-    week: WeekKey
+    week: SliceKey
     name: str
     sha256: str
     size: int
     rows: pd.DataFrame
-    """One row per good line (`ROW_COLUMNS`)."""
+    """One row per good line (`row_columns`)."""
     rejects: pd.DataFrame
     """One row per refused line (`REJECT_COLUMNS`)."""
     line_count: int
@@ -91,7 +70,7 @@ _REPEAT = RejectReason.EXACT_REPEAT.value
 
 @traced("parse")
 def parse(
-    name: str, data: bytes, asked: WeekKey, today: date, dataset: Dataset = ATS
+    name: str, data: bytes, asked: SliceKey, today: date, dataset: Dataset = ATS
 ) -> ParsedFile:
     """Read one file of the slice ``asked`` for.
 
@@ -100,15 +79,16 @@ def parse(
 
     """
     lines = read_lines(name, data)
-    if dataset_of(lines) is not dataset:
-        raise SourceError(name, f"holds {dataset_of(lines).title} data, not {dataset.title}")
+    found = dataset_of(lines)
+    if found is not dataset:
+        raise SourceError(name, f"holds {found.title} data, not {dataset.title}")
     week = resolve(name, lines, today)
     if week != asked:
         raise SourceError(name, f"holds {week}, not the slice asked for, {asked}")
     good, rejects = _judge(name, lines, week, today, dataset)
     publication = expected_publication_date(week, dataset)
     dated = "revision_date" in good
-    rows = _rows(good, publication)
+    rows = _rows(good, publication, dataset)
     alike = rows["content_hash"].duplicated(keep=False)  # cheaper than to compare all lines
     repeats = alike & good.loc[alike, "raw_line"].duplicated().reindex(good.index, fill_value=False)
     again = good.loc[repeats[repeats].index].assign(reason_code=_REPEAT)
@@ -142,10 +122,12 @@ def _first(rejects: pd.DataFrame) -> str:
 
 
 def _judge(
-    name: str, lines: Lines, week: WeekKey, today: date, dataset: Dataset
+    name: str, lines: Lines, week: SliceKey, today: date, dataset: Dataset
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Part the good lines from the refused ones."""
-    rows = lines.rows.assign(mpid=_venues(lines.rows, dataset.venue_columns))
+    rows = lines.rows
+    if dataset.venue_columns:
+        rows = rows.assign(mpid=_venues(rows, dataset.venue_columns))
     reasons = reject_reasons(rows, week, today, dataset)
     _refuse_dates_to_come(name, rows[reasons == RejectReason.FUTURE_DATE.value], today)
     refused = rows.assign(reason_code=reasons)[reasons != ""]
@@ -179,21 +161,35 @@ def _venues(rows: pd.DataFrame, columns: Sequence[str]) -> "pd.Series[str]":
     return venues.where(whole, "")
 
 
-def _rows(good: pd.DataFrame, publication: date) -> pd.DataFrame:
-    """Give good lines every content column, its type, and their hash."""
-    optional = dict.fromkeys(OPTIONAL, "")
+def _rows(good: pd.DataFrame, publication: date, dataset: Dataset) -> pd.DataFrame:
+    """Give good lines every content column, its type, and their hash.
+
+    A column that not every dialect, or not every row, has is null where there is none.
+    """
+    names = [column.name for column in dataset.content]
+    optional = {column.name: "" for column in dataset.content if column.nullable}
     days = {"publication_date": publication.isoformat(), "revision_date": publication.isoformat()}
     text = good.assign(**{k: v for k, v in (optional | days).items() if k not in good})
-    hashes = content_hashes([text[column] for column in CONTENT])
-    rows = text[["line_number", *CONTENT]].assign(
-        share_volume=parse_shares(text["share_volume"]),
-        trade_count=text["trade_count"].astype("int64"),
-        content_hash=pd.Series(hashes, index=text.index, dtype=object),
+    hashes = content_hashes([text[name] for name in names])
+    rows = text[["line_number", *names]].assign(
+        content_hash=pd.Series(hashes, index=text.index, dtype=object)
     )
-    rows["notional"] = _amounts(text["notional"])
-    for column in (c for c in OPTIONAL if c != "notional"):
-        rows[column] = rows[column].where(rows[column] != "")
+    for column in dataset.content:
+        rows[column.name] = _typed(text[column.name], column)
     return rows
+
+
+def _typed(text: "pd.Series[str]", column: Column) -> "pd.Series[Any]":
+    """Return the values of a column in the type that frames have; dates stay text."""
+    if column.type is ColumnType.DOLLARS or (column.nullable and column.type is ColumnType.SHARES):
+        return _amounts(text)
+    if column.type is ColumnType.SHARES:
+        return parse_shares(text)
+    if column.type is ColumnType.COUNT:
+        return text.where(text != "").astype("Int64") if column.nullable else text.astype("int64")
+    if column.type is ColumnType.NUMBER:
+        return pd.to_numeric(text.where(text != "")).astype("float64")
+    return text.where(text != "") if column.nullable else text
 
 
 def _amounts(text: "pd.Series[str]") -> "pd.Series[Any]":

@@ -5,7 +5,7 @@ from datetime import date
 from typing import Protocol
 
 from otc_assets.domain.datasets import Dataset
-from otc_assets.domain.weeks import WeekKey
+from otc_assets.domain.grains import SliceKey
 from otc_assets.sources.errors import SourceError
 
 
@@ -40,19 +40,19 @@ class Index(Protocol):
     follows_calendar: bool
     """New slices come on the calendar's days only, so that it need not be asked on others."""
 
-    def versions(self) -> Mapping[WeekKey, str]:
+    def versions(self) -> Mapping[SliceKey, str]:
         """Return the slices that the source has; a slice's text changes with its content.
 
         Cheap: for a sensor's tick. Raises `SourceError` if the source cannot be reached.
         """
 
-    def version_of(self, week: WeekKey) -> str:
+    def version_of(self, week: SliceKey) -> str:
         """Return the text that `versions` has, or would have, for a slice that was just read."""
 
-    def files_of(self, week: WeekKey) -> Sequence[File]:
+    def files_of(self, week: SliceKey) -> Sequence[File]:
         """Return the contents of a slice, or raise `SourceError` if it cannot be had whole."""
 
-    def no_longer_has(self, week: WeekKey) -> bool:
+    def no_longer_has(self, week: SliceKey) -> bool:
         """Tell whether the source once had a slice, and has dropped it for ever."""
 
     def strays(self) -> Sequence[Stray]:

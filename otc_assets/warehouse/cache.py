@@ -14,9 +14,9 @@ from typing import IO, Any
 
 import pandas as pd
 
+from otc_assets.domain.grains import SliceKey
 from otc_assets.domain.shares import MILLIONTHS
 from otc_assets.domain.tables import EXACT, ColumnType, Table
-from otc_assets.domain.weeks import WeekKey
 
 MAX_BYTES = 48 * 2**20
 """Of frames in memory."""
@@ -26,7 +26,7 @@ DOUBLES_ARE_EXACT_BELOW = 2**33 * MILLIONTHS
 """SQLite rounds fractional quantities from here on: what was written is not what is read back."""
 
 
-Rows = tuple[str, WeekKey, frozenset[tuple[str, Any]]]
+Rows = tuple[str, SliceKey, frozenset[tuple[str, Any]]]
 """Table, slice, and further columns with the value that the rows have there: a revision of raw."""
 State = tuple[str, int]
 """The write that rows are of, and how many they are."""

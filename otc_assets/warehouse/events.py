@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from otc_assets.domain.datasets import Dataset
 from otc_assets.domain.events import FILE, SLICE, Event, EventType, slice_id
-from otc_assets.domain.weeks import WeekKey
+from otc_assets.domain.grains import SliceKey
 from otc_assets.warehouse.engine import hold
 from otc_assets.warehouse.schema import EVENT_LOG
 
@@ -26,7 +26,7 @@ NO_FACTS = ("reason", "policy")
 FACTS = ("status", "table", "calc_version", "source_revision")
 GAVE_ROWS = ("ingested", "written")
 """The status of what was not refused or blocked."""
-Input = tuple[WeekKey, str, str | None]
+Input = tuple[SliceKey, str, str | None]
 """A table of a slice that a calculation reads, and of which version (None: whichever)."""
 
 
@@ -52,7 +52,7 @@ class EventLog:
     """What is told of one slice within one transaction, at whose end `flush` inserts all of it."""
 
     def __init__(
-        self, connection: sa.Connection, dataset: Dataset, week: WeekKey, batch: Mapping[str, Any]
+        self, connection: sa.Connection, dataset: Dataset, week: SliceKey, batch: Mapping[str, Any]
     ) -> None:
         """Tell of ``week`` of ``dataset``, as ``batch``, whose columns say who writes and when."""
         self._connection = connection
@@ -128,7 +128,7 @@ class EventLog:
         return event
 
     def newest_input(
-        self, inputs: Iterable[Input], revisions: Mapping[WeekKey, Iterable[int]]
+        self, inputs: Iterable[Input], revisions: Mapping[SliceKey, Iterable[int]]
     ) -> str | None:
         """Return the id of the newest event that gave some of what a calculation reads.
 

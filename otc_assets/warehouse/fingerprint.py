@@ -69,6 +69,12 @@ def part_column(table: Table) -> str:
     return "calc_version" if "calc_version" in names else "source_revision"
 
 
+def content_of(table: Table) -> list[str]:
+    """Return the columns that are content; those of `NOT_CONTENT` and the period are not."""
+    apart = {*NOT_CONTENT, table.key[0]}
+    return [column.name for column in table.columns if column.name not in apart]
+
+
 def fingerprints(
     table: Table, frame: pd.DataFrame, constants: Mapping[str, Any] | None = None
 ) -> Fingerprints:
@@ -95,7 +101,8 @@ def fingerprint_of_nothing(table: Table) -> str:
 
 
 def _digest(table: Table, frame: pd.DataFrame, constants: Mapping[str, Any]) -> str:
-    content = [c for c in table.columns if c.name not in {*NOT_CONTENT, part_column(table)}]
+    names = {*content_of(table)} - {part_column(table)}
+    content = [column for column in table.columns if column.name in names]
     digest = hashlib.sha256(f"{table.name} {len(frame)}\n".encode())
     if frame.empty:
         return digest.hexdigest()

@@ -16,7 +16,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from otc_assets.domain.datasets import ATS, DATASETS, Dataset
+from otc_assets.domain.datasets import ATS, Dataset, every_dataset
 from otc_assets.warehouse import timescale
 from otc_assets.warehouse.engine import create_engine, write_transaction
 from otc_assets.warehouse.schema import POSTGRES_SCHEMA, bulk_tables, metadata, rows_of, views
@@ -56,7 +56,7 @@ def migrate(engine: sa.Engine, dataset: Dataset = ATS, revision: str = "head") -
         _drop_views(connection)
         command.upgrade(alembic_config(connection), revision)
         if revision == "head":
-            for each in dict.fromkeys((*DATASETS, dataset)):
+            for each in dict.fromkeys((*every_dataset(), dataset)):
                 metadata(each).create_all(connection)
             if timescale.extension_schema(connection):
                 command.upgrade(alembic_config(connection, timescale.FOLDER), revision)
@@ -64,7 +64,7 @@ def migrate(engine: sa.Engine, dataset: Dataset = ATS, revision: str = "head") -
 
 
 def _create_views(connection: sa.Connection, dataset: Dataset) -> None:
-    for each in dict.fromkeys((*DATASETS, dataset)):
+    for each in dict.fromkeys((*every_dataset(), dataset)):
         for view in views(each).values():
             connection.execute(view)
 
@@ -129,7 +129,7 @@ def downgrade(engine: sa.Engine, revision: str) -> None:
         _leave_timescale(connection)
         command.downgrade(alembic_config(connection), revision)
         if revision == "base":
-            for dataset in DATASETS:  # what was created from its description alone
+            for dataset in every_dataset():  # what was created from its description alone
                 metadata(dataset).drop_all(connection)
 
 
@@ -156,8 +156,8 @@ def write_migration(message: str) -> None:
         with write_transaction(engine, "migrations") as connection:
             config = alembic_config(connection)
             command.upgrade(config, "head")
-            number = len(list(ScriptDirectory.from_config(config).walk_revisions())) + 1
-            command.revision(config, message, autogenerate=True, rev_id=f"{number:04}")
+            head = ScriptDirectory.from_config(config).get_current_head() or "0"
+            command.revision(config, message, autogenerate=True, rev_id=f"{int(head) + 1:04}")
 
 
 def ensure_partitions(engine: sa.Engine, dataset: Dataset, year: int) -> None:
@@ -166,7 +166,7 @@ def ensure_partitions(engine: sa.Engine, dataset: Dataset, year: int) -> None:
     A partition is made beside its table and then attached, which, unlike creating it in place,
     stops no reader or writer. TimescaleDB's tables have none: they make chunks by themselves.
     """
-    tables = [dataset.table_name(rows_of(table).name) for table in bulk_tables()]
+    tables = [dataset.table_name(rows_of(table).name) for table in bulk_tables(dataset)]
     with engine.connect() as connection:
         query = "SELECT relname FROM pg_partitioned_table JOIN pg_class ON oid = partrelid"
         partitioned = set(connection.exec_driver_sql(query).scalars())

@@ -9,13 +9,12 @@ import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
-from otc_assets.calculations import output_tables
-from otc_assets.domain.datasets import Dataset
+from otc_assets.calculations import derived_tables_of
+from otc_assets.domain.datasets import ATS, Dataset
+from otc_assets.domain.grains import AnySlice, SliceKey, oldest_first
 from otc_assets.domain.offers import Offers
 from otc_assets.domain.revisions import Revision
-from otc_assets.domain.tables import LINEAGE_COLUMN, STORE_TABLES, Table
-from otc_assets.domain.tiers import Tier
-from otc_assets.domain.weeks import WeekKey, oldest_first
+from otc_assets.domain.tables import Table, from_lineage
 from otc_assets.warehouse.bulk import as_series, select_frame
 from otc_assets.warehouse.cache import FrameCache
 from otc_assets.warehouse.engine import StoreError
@@ -37,7 +36,7 @@ class Recall(Protocol):
     """Gives rows again that retention has removed from the store."""
 
     def __call__(
-        self, reader: "SliceReader", name: str, week: WeekKey, lineage: Sequence[Mapping[str, Any]]
+        self, reader: "SliceReader", name: str, week: SliceKey, lineage: Sequence[Mapping[str, Any]]
     ) -> pd.DataFrame:
         """Return the rows of a slice in a table that have some lineage, as they were stored.
 
@@ -47,7 +46,7 @@ class Recall(Protocol):
 
 
 def no_recall(
-    reader: "SliceReader", name: str, week: WeekKey, lineage: Sequence[Mapping[str, Any]]
+    reader: "SliceReader", name: str, week: SliceKey, lineage: Sequence[Mapping[str, Any]]
 ) -> pd.DataFrame:
     """Refuse: the reader knows no archive.
 
@@ -60,14 +59,20 @@ def no_recall(
     )
 
 
-def table_named(name: str) -> Table:
-    """Return the description of a table (KeyError if there is none)."""
-    return {table.name: table for table in (*STORE_TABLES, *output_tables())}[name]
+def table_named(name: str, dataset: Dataset = ATS) -> Table:
+    """Return the description of a dataset's table (KeyError if there is none)."""
+    tables = (*dataset.store_tables, *derived_tables_of(dataset))
+    return {table.name: table for table in tables}[name]
 
 
-def of_slice(table: sa.Table, week: WeekKey) -> sa.ColumnElement[bool]:
+def of_slice(table: sa.Table, week: SliceKey) -> sa.ColumnElement[bool]:
     """Return the condition that picks a slice's rows of a table."""
-    return sa.and_(table.c.week_ending == week.week_ending, table.c.tier == week.tier.value)
+    return sa.and_(*(table.c[name] == value for name, value in named(week).items()))
+
+
+def named(week: SliceKey) -> dict[str, Any]:
+    """Return the columns that name a slice in each table of its dataset, and their values."""
+    return {week.slicing.grain.column.name: week.period, "tier": str(week.section)}
 
 
 class SliceReader:
@@ -93,16 +98,28 @@ class SliceReader:
         """Return a table of the reader's dataset, given its plain name."""
         return sql_table(name, self.dataset)
 
+    def table(self, name: str) -> Table:
+        """Return the description of one of them."""
+        return table_named(name, self.dataset)
+
+    def _slice_columns(self, target: sa.FromClause) -> tuple[Any, ...]:
+        """Return the columns of a table that name a slice: its section, then its period."""
+        return target.c.tier, target.c[self.dataset.grain.column.name]
+
+    def key_of(self, row: Any) -> AnySlice:
+        """Return the slice that a row names in those columns."""
+        return self.dataset.key(row.tier, getattr(row, self.dataset.grain.column.name))
+
     def frame(
         self,
         name: str,
-        week: WeekKey,
+        week: SliceKey,
         columns: Sequence[str] | None = None,
         *,
         fresh: bool = False,
         **equal: Any,
     ) -> pd.DataFrame:
-        """Return rows of one slice in the order of their key, without week_ending and tier.
+        """Return rows of one slice in the order of their key, without what names the slice.
 
         Args:
             name: the table.
@@ -112,8 +129,8 @@ class SliceReader:
             equal: further columns, and the value that each must have.
 
         """
-        table = table_named(name)
-        names = columns or [c.name for c in table.columns if c.name not in ("week_ending", "tier")]
+        table, of_slices = self.table(name), self.dataset.slice_columns
+        names = columns or [c.name for c in table.columns if c.name not in of_slices]
         lineage = self.lineage(name, week, **equal)
         writes = {record["batch_id"] for record in lineage}
         if fresh or len(writes) != 1:
@@ -127,34 +144,35 @@ class SliceReader:
         return cached[list(names)]
 
     def _rows(
-        self, table: Table, week: WeekKey, names: Sequence[str], lineage: list[dict[str, Any]]
+        self, table: Table, week: SliceKey, names: Sequence[str], lineage: list[dict[str, Any]]
     ) -> pd.DataFrame:
         """Return rows of some lineage, wherever they are."""
         if not lineage:
             return pd.DataFrame({name: as_series([], table.column(name).type) for name in names})
         numbers = [record["lineage_number"] for record in lineage]
         several = len(lineage) > 1
-        key = [name for name in table.key if name not in ("week_ending", "tier")]
+        key = [name for name in table.key if name not in self.dataset.slice_columns]
         wanted = [*names, *(set(key) - set(names))] if several else list(names)
-        own = [name for name in wanted if name not in LINEAGE_COLUMN]
+        shared = from_lineage(table)
+        own = [name for name in wanted if name not in shared]
         pruned = [record for record in lineage if record["pruned_at"]]
         if pruned:
-            own += [name for name in key if name not in {*own, *LINEAGE_COLUMN}]
+            own += [name for name in key if name not in {*own, *shared}]
             found = self._with_recalled(table, week, own, lineage, pruned)
         else:
             mine = ["lineage_number", *own] if several or not own else own
             found = self._stored(table, week, mine, numbers)
         of_row = np.searchsorted(numbers, found["lineage_number"]) if several else [0] * len(found)
-        for name in (name for name in wanted if name in LINEAGE_COLUMN):
-            values = [record[LINEAGE_COLUMN[name]] for record in lineage]
-            shared = as_series(values, table.column(name).type)
-            found[name] = shared.take(of_row).reset_index(drop=True)
+        for name in (name for name in wanted if name in shared):
+            values = [record[shared[name]] for record in lineage]
+            series = as_series(values, table.column(name).type)
+            found[name] = series.take(of_row).reset_index(drop=True)
         if several:
             found = found.sort_values(key, ignore_index=True)
         return found[list(names)]
 
     def _stored(
-        self, table: Table, week: WeekKey, names: Sequence[str], numbers: Sequence[int]
+        self, table: Table, week: SliceKey, names: Sequence[str], numbers: Sequence[int]
     ) -> pd.DataFrame:
         """Return rows that are in the store, in the order of their lineage and key."""
         rows, target = rows_of(table), rows_table(table.name, self.dataset)
@@ -171,7 +189,7 @@ class SliceReader:
     def _with_recalled(
         self,
         table: Table,
-        week: WeekKey,
+        week: SliceKey,
         own: Sequence[str],
         lineage: list[dict[str, Any]],
         pruned: list[dict[str, Any]],
@@ -185,7 +203,7 @@ class SliceReader:
         order = [name for name in rows_of(table).key if name in found]
         return found.sort_values(order, ignore_index=True)
 
-    def lineage(self, name: str, week: WeekKey, **equal: Any) -> list[dict[str, Any]]:
+    def lineage(self, name: str, week: SliceKey, **equal: Any) -> list[dict[str, Any]]:
         """Return the lineage of a slice's rows in a table, in the order of their numbers."""
         target = self.sql_table("lineage")
         query = sa.select(target).where(
@@ -196,27 +214,26 @@ class SliceReader:
         rows = self.connection.execute(query.order_by(target.c.lineage_number))
         return [dict(row) for row in rows.mappings()]
 
-    def count(self, name: str, week: WeekKey, **equal: Any) -> int:
+    def count(self, name: str, week: SliceKey, **equal: Any) -> int:
         """Return the number of rows of one slice, whose lineage has the values of ``equal``."""
         return sum(record["row_count"] for record in self.lineage(name, week, **equal))
 
-    def slices_with(self, name: str, **equal: Any) -> list[WeekKey]:
+    def slices_with(self, name: str, **equal: Any) -> list[AnySlice]:
         """Return the slices that have rows in a table whose lineage is ``equal``, oldest first.
 
         Also where the archive alone keeps them.
         """
         target = self.sql_table("lineage")
-        query = sa.select(target.c.tier, target.c.week_ending).distinct()
+        query = sa.select(*self._slice_columns(target)).distinct()
         rows = self.connection.execute(
             query.where(
                 target.c.table_name == name,
                 *(target.c[column] == value for column, value in equal.items()),
             )
         )
-        found = [WeekKey(Tier(row.tier), row.week_ending) for row in rows]
-        return oldest_first(found)
+        return oldest_first([self.key_of(row) for row in rows])
 
-    def pruned(self, name: str) -> list[tuple[WeekKey, dict[str, Any]]]:
+    def pruned(self, name: str) -> list[tuple[AnySlice, dict[str, Any]]]:
         """Return the lineage of a table's rows that the archive alone keeps, with their slice.
 
         In the order of slice and number.
@@ -226,20 +243,18 @@ class SliceReader:
             target.c.pruned_at.is_not(None), target.c.table_name == name
         )
         rows = self.connection.execute(query.order_by(target.c.slice, target.c.lineage_number))
-        return [
-            (WeekKey(Tier(row["tier"]), row["week_ending"]), dict(row)) for row in rows.mappings()
-        ]
+        return [(self.key_of(row), dict(row._mapping)) for row in rows]
 
-    def is_archived(self, week: WeekKey) -> bool:
+    def is_archived(self, week: SliceKey) -> bool:
         """Tell whether the archive alone keeps some rows of a slice."""
         target = self.sql_table("lineage")
         mine = [target.c.slice == week.number, target.c.pruned_at.is_not(None)]
         found = self.connection.execute(sa.select(target.c.slice).where(*mine).limit(1))
         return found.first() is not None
 
-    def records(self, name: str, week: WeekKey) -> list[dict[str, Any]]:
+    def records(self, name: str, week: SliceKey) -> list[dict[str, Any]]:
         """Return the few rows that a slice has in a store table, as dicts, in key order."""
-        table, target = table_named(name), self.sql_table(name)
+        table, target = self.table(name), self.sql_table(name)
         query = (
             sa.select(target)
             .where(of_slice(target, week))
@@ -247,49 +262,44 @@ class SliceReader:
         )
         return [dict(row) for row in self.connection.execute(query).mappings()]
 
-    def manifest(self, week: WeekKey) -> dict[str, Any] | None:
+    def manifest(self, week: SliceKey) -> dict[str, Any] | None:
         """Return the manifest row of a slice, None before its first write."""
         return next(iter(self.records("manifest", week)), None)
 
-    def manifests(self, *columns: str) -> dict[WeekKey, dict[str, Any]]:
+    def manifests(self, *columns: str) -> dict[AnySlice, dict[str, Any]]:
         """Return the manifest row of every slice that the store knows of, or parts of it."""
         target = self.sql_table("manifest")
-        names = ("week_ending", "tier", *columns) if columns else tuple(target.c.keys())
+        names = (*self.dataset.slice_columns, *columns) if columns else tuple(target.c.keys())
         rows = self.connection.execute(sa.select(*(target.c[name] for name in names)))
-        return {
-            WeekKey(Tier(row.tier), row.week_ending): dict(zip(names, row, strict=True))
-            for row in rows
-        }
+        return {self.key_of(row): dict(zip(names, row, strict=True)) for row in rows}
 
-    def revisions(self, weeks: Sequence[WeekKey]) -> dict[WeekKey, list[Revision]]:
-        """Return every revision of each of some slices of one tier."""
+    def revisions(self, weeks: Sequence[SliceKey]) -> dict[AnySlice, list[Revision]]:
+        """Return every revision of each of some slices of one section."""
         target = self.sql_table("revisions")
         query = sa.select(target).where(
-            target.c.tier == weeks[0].tier.value,
-            target.c.week_ending.in_([week.week_ending for week in weeks]),
+            target.c.tier == str(weeks[0].section),
+            target.c[self.dataset.grain.column.name].in_([week.period for week in weeks]),
         )
-        found: dict[WeekKey, list[Revision]] = {week: [] for week in weeks}
+        found: dict[AnySlice, list[Revision]] = {week: [] for week in weeks}
         for row in self.connection.execute(query.order_by(target.c.source_revision)):
             revision = Revision(
                 row.source_revision, row.revision_date, row.content_sha256, row.as_of_source
             )
-            found[WeekKey(Tier(row.tier), row.week_ending)].append(revision)
+            found[self.key_of(row)].append(revision)
         return found
 
-    def revision(self, week: WeekKey, number: int) -> dict[str, Any]:
+    def revision(self, week: SliceKey, number: int) -> dict[str, Any]:
         """Return one row of the table revisions."""
         return next(r for r in self.records("revisions", week) if r["source_revision"] == number)
 
-    def slices(self) -> dict[WeekKey, Stored]:
+    def slices(self) -> dict[AnySlice, Stored]:
         """Return every slice that the store knows of, and how it stands."""
         target = self.sql_table("manifest")
         query = sa.select(
-            target.c.tier, target.c.week_ending, target.c.source_revision, target.c.source_version
+            *self._slice_columns(target), target.c.source_revision, target.c.source_version
         )
         return {
-            WeekKey(Tier(row.tier), row.week_ending): Stored(
-                row.source_revision, row.source_version
-            )
+            self.key_of(row): Stored(row.source_revision, row.source_version)
             for row in self.connection.execute(query)
         }
 
@@ -300,7 +310,7 @@ class SliceReader:
         return self.connection.execute(query).first() is not None
 
     def raw_names(
-        self, week: WeekKey, key: str, name: str, only: str | None = None
+        self, week: SliceKey, key: str, name: str, only: str | None = None
     ) -> list[tuple[str, str | None]]:
         """Return each value of a column of a slice's newest revision, and its name in another."""
         manifest = self.manifest(week)
@@ -334,7 +344,7 @@ class SliceReader:
         query = sa.select(found.c.symbol).where(found.c.symbol.is_not(None))
         return [str(symbol) for symbol in self.connection.execute(query).scalars()]
 
-    def loaded_slices(self) -> list[WeekKey]:
+    def loaded_slices(self) -> list[AnySlice]:
         """Return every slice that has content."""
         return [week for week, stored in self.slices().items() if stored.source_revision]
 
@@ -343,20 +353,26 @@ class SliceReader:
         return offers_of(self.connection, self.dataset)
 
     def dead_letters(self) -> list[dict[str, Any]]:
-        """Return the slices that could not be taken in, one row each, by week and tier."""
+        """Return the slices that could not be taken in, one row each, by period and section."""
+        return list(self.dead_by_slice().values())
+
+    def dead_by_slice(self) -> dict[AnySlice, dict[str, Any]]:
+        """Return the same by slice."""
         target = self.sql_table("dead_letters")
-        query = sa.select(target).order_by(target.c.week_ending, target.c.tier)
-        return [dict(row) for row in self.connection.execute(query).mappings()]
+        query = sa.select(target).order_by(*reversed(self._slice_columns(target)))
+        rows = self.connection.execute(query)
+        return {self.key_of(row): dict(row._mapping) for row in rows}
 
-    def dead_slices(self) -> list[WeekKey]:
+    def dead_slices(self) -> list[AnySlice]:
         """Return the slices of `dead_letters`."""
-        return [WeekKey(Tier(row["tier"]), row["week_ending"]) for row in self.dead_letters()]
+        return list(self.dead_by_slice())
 
-    def weeks_of(self, name: str, tier: Tier, first: date, last: date) -> list[date]:
-        """Return the weeks of a tier, ``first`` to ``last``, that have rows in a table."""
+    def weeks_of(self, name: str, tier: str, first: date, last: date) -> list[date]:
+        """Return the periods of a section, ``first`` to ``last``, that have rows in a table."""
         target = self.sql_table("manifest")
-        query = sa.select(target.c.week_ending, target.c.row_counts).where(
-            target.c.tier == tier.value, target.c.week_ending.between(first, last)
+        _, period = self._slice_columns(target)
+        query = sa.select(period, target.c.row_counts).where(
+            target.c.tier == str(tier), period.between(first, last)
         )
         rows = self.connection.execute(query).all()
         return sorted(week for week, counts in rows if counts.get(name))

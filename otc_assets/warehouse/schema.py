@@ -10,22 +10,20 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from otc_assets.calculations import output_tables
+from otc_assets.calculations import tables_of
 from otc_assets.calculations.research_snapshot import research_snapshot
-from otc_assets.domain.datasets import Dataset
+from otc_assets.domain.datasets import ATS, Dataset
 from otc_assets.domain.tables import (
     EVENTS,
     INCIDENTS,
     LINEAGE,
-    LINEAGE_COLUMN,
     LISTINGS,
-    RAW,
     REJECTS,
     REQUESTS,
-    STORE_TABLES,
     Column,
     ColumnType,
     Table,
+    from_lineage,
 )
 
 POSTGRES_SCHEMA = "otc"
@@ -55,20 +53,22 @@ STORE = sa.Table(
 """The one row that says which store this is; of the whole database, not of a dataset."""
 
 
-def bulk_tables() -> tuple[Table, ...]:
-    """Return the tables that grow with every week, and are written as frames."""
-    return (RAW, REJECTS, *output_tables())
+def bulk_tables(dataset: Dataset = ATS) -> tuple[Table, ...]:
+    """Return the tables that grow with every slice, and are written as frames."""
+    raw, *derived = tables_of(dataset)
+    return (raw, dataset.described(REJECTS), *derived)
 
 
 def rows_of(table: Table) -> Table:
     """Return what the database keeps of a bulk table: its own columns, and where they belong."""
-    own = [column for column in table.columns if column.name not in LINEAGE_COLUMN]
+    shared = from_lineage(table)
+    own = [column for column in table.columns if column.name not in shared]
     lineage = [LINEAGE.column(name) for name in LINEAGE.key]
     return Table(
         name=f"{table.name}_rows",
         grain=table.grain,
         description=table.description,
-        key=(*LINEAGE.key, *(name for name in table.key if name not in LINEAGE_COLUMN)),
+        key=(*LINEAGE.key, *(name for name in table.key if name not in shared)),
         columns=(*lineage, *own),
         indexes=table.indexes,
     )
@@ -78,11 +78,11 @@ def rows_of(table: Table) -> Table:
 def metadata(dataset: Dataset) -> sa.MetaData:
     """Return the SQLAlchemy schema of what the database keeps of one dataset."""
     schema = sa.MetaData()
-    bulk = bulk_tables()
+    bulk = bulk_tables(dataset)
     for table in bulk:
         rows = rows_of(table)
         _sql_table(rows, dataset.table_name(rows.name), schema, partitioned=True)
-    for table in (t for t in STORE_TABLES if t not in bulk):
+    for table in (t for t in dataset.store_tables if t not in bulk):
         _sql_table(table, dataset.table_name(table.name), schema, partitioned=False)
     return schema
 
@@ -93,12 +93,10 @@ def views(dataset: Dataset) -> dict[str, sa.schema.CreateView]:
     stored, schema = metadata(dataset).tables, sa.MetaData()
     lineage = stored[dataset.table_name(LINEAGE.name)]
     found = {}
-    for table in bulk_tables():
-        rows = stored[dataset.table_name(f"{table.name}_rows")]
+    for table in bulk_tables(dataset):
+        rows, shared = stored[dataset.table_name(f"{table.name}_rows")], from_lineage(table)
         columns = [
-            lineage.c[LINEAGE_COLUMN[c.name]].label(c.name)
-            if c.name in LINEAGE_COLUMN
-            else rows.c[c.name]
+            lineage.c[shared[c.name]].label(c.name) if c.name in shared else rows.c[c.name]
             for c in table.columns
         ]
         query = sa.select(*columns).select_from(with_lineage(rows, lineage))
@@ -106,7 +104,8 @@ def views(dataset: Dataset) -> dict[str, sa.schema.CreateView]:
         found[name] = sa.schema.CreateView(query, name, metadata=schema)
         if table.name == research_snapshot.table.name:
             latest = dataset.table_name("research_latest")
-            found[latest] = sa.schema.CreateView(_newest(query), latest, metadata=schema)
+            newest = _newest(query, dataset.grain.column.name)
+            found[latest] = sa.schema.CreateView(newest, latest, metadata=schema)
     return found
 
 
@@ -115,11 +114,11 @@ def with_lineage(rows: sa.Table, lineage: sa.Table) -> sa.Join:
     return rows.join(lineage, sa.and_(*(rows.c[name] == lineage.c[name] for name in LINEAGE.key)))
 
 
-def _newest(snapshot: sa.Select[Any]) -> sa.Select[Any]:
+def _newest(snapshot: sa.Select[Any], period: str) -> sa.Select[Any]:
     """Return what is known now: of each symbol in a week the newest row, unless it was removed."""
     rows = snapshot.subquery()
     newest = sa.func.row_number().over(
-        partition_by=[rows.c.week_ending, rows.c.tier, rows.c.symbol],
+        partition_by=[rows.c[period], rows.c.tier, rows.c.symbol],
         order_by=rows.c.as_of_date.desc(),
     )
     ranked = sa.select(*rows.c, newest.label("newest")).subquery()

@@ -12,7 +12,7 @@ from functools import cached_property
 import sqlalchemy as sa
 
 from otc_assets.domain.datasets import ATS, Dataset
-from otc_assets.domain.weeks import WeekKey
+from otc_assets.domain.grains import SliceKey
 from otc_assets.warehouse.cache import FrameCache
 from otc_assets.warehouse.engine import StoreError, create_engine, shown, write_transaction
 from otc_assets.warehouse.migrate import Schema, ensure_partitions, migrate, schema_of
@@ -143,7 +143,7 @@ class Warehouse(Store):
         return engine
 
     @contextmanager
-    def write(self, week: WeekKey, run: RunIds) -> Iterator[SliceWriter]:
+    def write(self, week: SliceKey, run: RunIds) -> Iterator[SliceWriter]:
         """Open the one transaction in which a slice changes, under the slice's lock.
 
         All of it is kept, or, after an error or a kill, none of it.
@@ -155,7 +155,7 @@ class Warehouse(Store):
         """
         engine, name = self.engine, self.dataset.table_name(str(week))
         with self._named():
-            self._ensure_partitions(week.week_ending.year)
+            self._ensure_partitions(week.period.year)
             with write_transaction(engine, name) as connection:
                 writer = SliceWriter(
                     connection, self.dataset, self._cache, self.recall, week, Batch(run)

@@ -10,8 +10,8 @@ import sqlalchemy as sa
 
 from otc_assets.calculations.symbol_summary import symbol_summary
 from otc_assets.domain.datasets import Dataset
+from otc_assets.domain.grains import SliceKey
 from otc_assets.domain.tables import Table
-from otc_assets.domain.weeks import WeekKey
 from otc_assets.warehouse.bulk import select_frame
 
 FOLDER = "timescale_migrations"
@@ -51,7 +51,7 @@ def aggregates(connection: sa.Connection) -> set[str]:
 
 
 def weekly_summary(
-    connection: sa.Connection, dataset: Dataset, week: WeekKey
+    connection: sa.Connection, dataset: Dataset, week: SliceKey
 ) -> pd.DataFrame | None:
     """Return a slice's rows of the aggregate; None where there is no aggregate."""
     name = dataset.table_name(WEEKLY_SUMMARY.name)

@@ -10,15 +10,15 @@ import pandas as pd
 import sqlalchemy as sa
 
 from otc_assets.domain.datasets import Dataset
+from otc_assets.domain.grains import AnySlice, SliceKey
 from otc_assets.domain.quality import QualityCheckResult
-from otc_assets.domain.tables import LINEAGE_COLUMN, ColumnType, Table
-from otc_assets.domain.weeks import WeekKey
+from otc_assets.domain.tables import ColumnType, Table, from_lineage
 from otc_assets.tracing import current, traced
 from otc_assets.warehouse.bulk import insert_frame
 from otc_assets.warehouse.cache import FrameCache
 from otc_assets.warehouse.events import EventLog
-from otc_assets.warehouse.fingerprint import NOT_CONTENT, Fingerprints, fingerprints
-from otc_assets.warehouse.reader import Recall, SliceReader, of_slice, table_named
+from otc_assets.warehouse.fingerprint import Fingerprints, content_of, fingerprints
+from otc_assets.warehouse.reader import Recall, SliceReader, named, of_slice
 from otc_assets.warehouse.schema import rows_of, rows_table
 
 Constant = str | int | date | datetime | None
@@ -63,12 +63,12 @@ class SliceWriter(SliceReader):
         dataset: Dataset,
         cache: FrameCache,
         recall: Recall,
-        week: WeekKey,
+        week: SliceKey,
         batch: Batch,
     ) -> None:
         """Write ``week`` of ``dataset`` through ``connection``, as ``batch``."""
         super().__init__(connection, dataset, cache, recall)
-        self.week = week
+        self.week: AnySlice = week
         self.batch = batch
         self.events = EventLog(connection, dataset, week, batch.columns("created_at"))
         self._fingerprints: dict[str, Fingerprints] | None = None
@@ -93,7 +93,7 @@ class SliceWriter(SliceReader):
 
         Rows of ``keep_versions`` of a calculation stay: it is retired, and gives no new ones.
         """
-        table, target = table_named(name), rows_table(name, self.dataset)
+        table, target = self.table(name), rows_table(name, self.dataset)
         current().set(table=name, rows=len(frame), revision=constants.get("source_revision"))
         self._remove(name, keep_versions, **scope)
         numbers = self._save_lineage(table, frame, constants)
@@ -143,7 +143,7 @@ class SliceWriter(SliceReader):
         """
         lineage = self.lineage(name, self.week, **scope)
         rows = self.recall(self, name, self.week, lineage).assign(slice=self.week.number)
-        table, target = rows_of(table_named(name)), rows_table(name, self.dataset)
+        table, target = rows_of(self.table(name)), rows_table(name, self.dataset)
         insert_frame(self.connection, table, target, rows)
         self._mark(name, [row["lineage_number"] for row in lineage], None)
         restored = self._fingerprint(name, scope)
@@ -157,8 +157,8 @@ class SliceWriter(SliceReader):
 
     def _fingerprint(self, name: str, scope: Mapping[str, Any]) -> Fingerprints:
         """Return the fingerprint of rows as they are read, wherever they are."""
-        table = table_named(name)
-        columns = [c.name for c in table.columns if c.name not in NOT_CONTENT]
+        table = self.table(name)
+        columns = content_of(table)
         return fingerprints(table, self.frame(name, self.week, columns, fresh=True, **scope))
 
     def _hold(
@@ -202,10 +202,11 @@ class SliceWriter(SliceReader):
             ValueError: a column of the table is neither in the frame nor among the constants.
 
         """
-        mine = [column for column in table.columns if column.name in LINEAGE_COLUMN]
+        kept = from_lineage(table)
+        mine = [column for column in table.columns if column.name in kept]
         varying = [column for column in mine if column.name in frame]
-        moment = next(c.name for c in mine if LINEAGE_COLUMN[c.name] == "written_at")
-        shared = {*constants, *self._slice(), *self.batch.columns(moment)} & {*LINEAGE_COLUMN}
+        moment = next(c.name for c in mine if kept[c.name] == "written_at")
+        shared = {*constants, *self._slice(), *self.batch.columns(moment)} & {*kept}
         if unknown := {column.name for column in table.columns} - {*frame.columns, *shared}:
             raise ValueError(f"{table.name}: no value for {', '.join(sorted(unknown))}")
         if frame.empty:
@@ -320,4 +321,4 @@ class SliceWriter(SliceReader):
         self.insert_records("quality_checks", records, "checked_at")
 
     def _slice(self) -> dict[str, Constant]:
-        return {"week_ending": self.week.week_ending, "tier": self.week.tier.value}
+        return named(self.week)

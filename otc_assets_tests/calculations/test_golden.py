@@ -6,6 +6,8 @@ import pandas as pd
 import pytest
 
 from otc_assets.calculations import all_calculations, get_calculation, output_tables
+from otc_assets.domain.datasets import BLOCKS, DAYS
+from otc_assets.domain.neighbours import ATS_BLOCKS, REG_SHO_DAILY
 from otc_assets.domain.shares import MILLIONTHS
 from otc_assets.domain.tables import RAW, ColumnType
 from otc_assets_tests.calculations.chain import TARGET, Chain, raw_frame
@@ -13,7 +15,10 @@ from otc_assets_tests.calculations.chain import TARGET, Chain, raw_frame
 GOLDEN = Path(__file__).parent / "golden"
 TWO_SYMBOLS = Path(__file__).parents[1] / "golden" / "two_symbols"
 
-TABLES = {table.name: table for table in (RAW, *output_tables())}
+OTHERS = (*output_tables(BLOCKS), *output_tables(DAYS))
+TABLES = {table.name: table for table in (RAW, *output_tables(), *OTHERS)}
+RAWS = {"block_volume": ATS_BLOCKS.raw, "short_volume": REG_SHO_DAILY.raw}
+"""What raw is in cases of other datasets than the weekly ones."""
 CALCULATIONS = {calc.spec.label: calc for calc in all_calculations()}
 CASES = [(path.parent.name, path.stem) for path in sorted(GOLDEN.glob("*/*.csv"))]
 ANSWERS = [(case, label) for case, label in CASES if label in CALCULATIONS]
@@ -41,7 +46,7 @@ def rows_of(case, name, table):
 
 
 def input_frame(case, name):
-    table = TABLES[name]
+    table = RAWS.get(case, RAW) if name == "raw" else TABLES[name]
     rows = rows_of(case, name, table)
     frame = pd.DataFrame(rows)
     for column in (column for column in table.columns if column.name in frame):

@@ -10,12 +10,14 @@ import pytest
 from hypothesis import given, settings
 
 from otc_assets.calculations import Calculation, all_calculations
+from otc_assets.domain.datasets import VENUES
 from otc_assets.domain.shares import MILLIONTHS
 from otc_assets_tests.calculations.chain import TARGET, Chain, chains, raw_frame
 
-each_calculation = pytest.mark.parametrize(
-    "calc", all_calculations(), ids=lambda calc: calc.spec.label
-)
+CALCULATIONS = [calc for calc in all_calculations() if VENUES in calc.spec.families]
+"""Those of venue by symbol, which follow from the raw of a chain."""
+
+each_calculation = pytest.mark.parametrize("calc", CALCULATIONS, ids=lambda calc: calc.spec.label)
 RULES: list[Callable[[Chain], None]] = []
 
 
@@ -37,7 +39,7 @@ class Computed(NamedTuple):
 def computed(chain: Chain) -> list[tuple[Calculation, Computed]]:
     """Compute every calculation of a chain, once for all the rules."""
     found = []
-    for calc in all_calculations():
+    for calc in CALCULATIONS:
         inputs = chain.inputs(calc)
         before = {name: frame.copy(deep=True) for name, frame in inputs.items()}
         found.append((calc, Computed(before, inputs, calc.compute(TARGET, inputs))))

@@ -12,7 +12,9 @@ from otc_assets.calculations import (
     calculations_of,
     get_calculation,
     output_tables,
+    tables_of,
 )
+from otc_assets.domain.datasets import EVERY_DATASET
 from otc_assets.domain.tables import RAW
 from otc_assets_tests.calculations.chain import chains
 
@@ -119,7 +121,8 @@ def test_the_table_of_a_calculation_holds_slice_columns_and_lineage(calc):
 
 @each_calculation
 def test_every_column_comes_from_columns_that_exist(calc):
-    known = {f"{t.name}.{c.name}" for t in (RAW, *output_tables()) for c in t.columns}
+    tables = {table for dataset in EVERY_DATASET for table in tables_of(dataset)}
+    known = {f"{table.name}.{column.name}" for table in tables for column in table.columns}
     inputs = tuple(f"{name}." for name in calc.spec.input_tables)
     for column in calc.spec.columns:
         assert set(column.sources) <= known, column.name

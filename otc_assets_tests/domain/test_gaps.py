@@ -173,7 +173,7 @@ def naive(dataset: Dataset, loaded: set[WeekKey], today: date) -> set[WeekKey]:
         week
         for week in every
         if week not in loaded
-        and week.week_ending >= max(first, dataset.first_week_ending)
+        and week.week_ending >= max(first, dataset.first_period)
         and expected_publication_date(week, dataset) <= today
     }
 

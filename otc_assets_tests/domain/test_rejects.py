@@ -81,8 +81,14 @@ BAD = [
     ("last_reported_date", "20251113", RejectReason.INVALID_DATE),
     ("last_reported_date", " ", RejectReason.INVALID_DATE),
 ]
-ELSEWHERE = {RejectReason.MALFORMED_LINE, RejectReason.EXACT_REPEAT}
-"""Given by the reader of lines and by the comparison of contents."""
+ELSEWHERE = {
+    RejectReason.MALFORMED_LINE,
+    RejectReason.EXACT_REPEAT,
+    RejectReason.INVALID_NUMBER,
+    RejectReason.NEGATIVE_NUMBER,
+}
+"""Given by the reader of lines, by the comparison of contents, and in datasets that have numbers
+other than quantities and counts."""
 
 
 def frame(*rows, columns=tuple(GOOD)):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
-from otc_assets_tests.finra.world import FIELDS, HISTORIC, Part, Record, World, as_json
+from otc_assets_tests.finra.world import FIELDS, HISTORIC, OtherSet, Part, Record, World, as_json
 
 PARTITION_KEYS = ("weekStartDate", "tierIdentifier")
 DEFAULT_LIMIT = 1000
@@ -45,6 +45,8 @@ def refusal(status: int, message: str) -> Reply:
 
 def partitions(world: World, set_name: str) -> Reply:
     """The list of a set's partitions; where there are none, a message and no list."""
+    if set_name in world.others:
+        return _partitions_of(set_name, world.others[set_name])
     content: dict[str, Any] = {"datasetGroup": "otcMarket", "datasetName": set_name}
     parts = world.parts_of(set_name)
     if not parts:
@@ -54,15 +56,31 @@ def partitions(world: World, set_name: str) -> Reply:
     return document(content | {"availablePartitions": listed})
 
 
+def _partitions_of(name: str, other: OtherSet) -> Reply:
+    """The list of partitions of another set than the weekly ones."""
+    parts = sorted({tuple(str(record[key]) for key in other.keys) for record in other.records})
+    content = {"datasetGroup": "otcMarket", "datasetName": name, "partitionFields": [*other.keys]}
+    return document(content | {"availablePartitions": [{"partitions": [*p]} for p in parts]})
+
+
 def rows(
     world: World, set_name: str, query: dict[str, Any], max_limit: int, *, is_json: bool
 ) -> Reply:
     """A page of the records that a query asks a set for, oldest week first."""
     offset, limit = int(query.get("offset", 0)), int(query.get("limit", DEFAULT_LIMIT))
-    against = _reason_against_historic if set_name == HISTORIC else _reason_against
-    if reason := against(query, offset):
+    other = world.others.get(set_name)
+    known = [*FIELDS] if other is None else [*other.records[0]]
+    if set_name == HISTORIC:
+        reason = _reason_against_historic(query, offset)
+    else:
+        reason = _reason_against(query, offset, known)
+    if reason:
         return refusal(400, reason)
-    found = list(_found(world, set_name, query))
+    if other is None:
+        found = list(_found(world, set_name, query))
+    else:
+        equal = _equal(query)
+        found = [r for r in other.records if all(str(r[k]) == v for k, v in equal.items())]
     for name in reversed(query.get("sortFields", [])):
         key = name.lstrip("+-")
         found.sort(key=lambda record: str(record[key]), reverse=name.startswith("-"))
@@ -76,7 +94,7 @@ def rows(
     }
     if not page:
         return Reply(204, b"", headers)
-    fields = query.get("fields") or FIELDS
+    fields = query.get("fields") or known
     page = [{name: record[name] for name in fields if name in record} for record in page]
     headers["Content-Type"] = "application/json" if is_json else "text/csv"
     body = "[" + ",\n".join(map(as_json, page)) + "]" if is_json else _csv(page)
@@ -87,11 +105,11 @@ def _equal(query: dict[str, Any]) -> dict[str, str]:
     return {f["fieldName"]: str(f["fieldValue"]) for f in query.get("compareFilters", [])}
 
 
-def _reason_against(query: dict[str, Any], offset: int) -> str | None:
+def _reason_against(query: dict[str, Any], offset: int, known: list[str]) -> str | None:
     filters, ranges = query.get("compareFilters", []), query.get("dateRangeFilters", [])
     if any(f.get("compareType") != "EQUAL" for f in filters):
         return "compareType must be EQUAL"
-    if unknown := {f["fieldName"] for f in (*filters, *ranges)} - set(FIELDS):
+    if unknown := {f["fieldName"] for f in (*filters, *ranges)} - set(known):
         return f"Unknown field {min(unknown)}"
     if query.get("sortFields") and not _equal(query).keys() >= set(PARTITION_KEYS):
         return f"sortFields needs EQUAL filters on {' and '.join(PARTITION_KEYS)}"

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from otc_assets.domain.datasets import ATS, Dataset
+from otc_assets.domain.grains import AnySlice
 from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.sources import finra_client
@@ -102,8 +103,10 @@ class Client(FinraClient):
 class Known(Listings):
     """What a server lists, without a request: for tests of what comes after it."""
 
-    def of(self, client: FinraClient, set_name: str) -> frozenset[WeekKey]:
-        """Look into the server's world."""
+    def of(self, client: FinraClient, dataset: Dataset, set_name: str) -> frozenset[AnySlice]:
+        """Look into the server's world; of its other sets, ask for the list."""
+        if not dataset.is_weekly:
+            return super().of(client, dataset, set_name)
         assert isinstance(client, Client)
         names = {identifier: tier for tier, identifier in TIERS.items()}
         return frozenset(

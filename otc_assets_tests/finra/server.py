@@ -108,15 +108,19 @@ class FinraServer:
                 reply, situation = self._token(request, query), Situation("token")
             elif not self._may_ask(request.headers.get("Authorization")):
                 return refusal(401, "The access token is missing, wrong or expired")
-            elif path in (PARTITIONS, HISTORIC_PARTITIONS):
+            elif path.startswith(PARTITIONS_OF) and self._has_set(path):
                 set_name = path.removeprefix(PARTITIONS_OF)
                 reply, situation = partitions(self.world, set_name), Situation("partitions")
-            elif path in (DATA, HISTORIC_DATA):
+            elif path.startswith(DATA_OF) and self._has_set(path):
                 return self._rows(request, query)
             else:
                 return refusal(404, f"There is nothing at {path}")
             request.fault = self.faults.befalling(situation)
             return spoilt(reply, request, self.retry_after_seconds)
+
+    def _has_set(self, path: str) -> bool:
+        known = (DATA, PARTITIONS, HISTORIC_DATA, HISTORIC_PARTITIONS)
+        return path in known or path.rpartition("/")[2] in self.world.others
 
     def _rows(self, request: Request, arguments: dict[str, list[str]]) -> Reply:
         self.before_rows(request)

@@ -88,6 +88,14 @@ def _json_value(value: str | None) -> str:
     return value if isinstance(value, Number) else json.dumps(value)
 
 
+@dataclass
+class OtherSet:
+    """A set beside the weekly one: its records, and the fields by which it is parted."""
+
+    keys: tuple[str, ...]
+    records: list[Record]
+
+
 class World:
     """The records of every published week."""
 
@@ -99,6 +107,8 @@ class World:
         """Each partition's records of firms, in the order in which they are served."""
         self.sets: dict[Part, frozenset[str]] = {}
         """The sets that have a partition, where that is not the newest weeks' alone."""
+        self.others: dict[str, OtherSet] = {}
+        """FINRA's other sets, by name."""
 
     @property
     def parts(self) -> list[Part]:

@@ -23,8 +23,6 @@ from otc_assets.domain.datasets import ATS, DATASETS, NON_ATS, Dataset
 from otc_assets.domain.quality import SliceStatus
 from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import WeekKey
-from otc_assets.sources import files, resolve
-from otc_assets.warehouse import migrate
 from otc_assets.warehouse.schema import metadata
 from otc_assets.warehouse.store import Warehouse
 from otc_assets_tests.conftest import FIXTURES
@@ -232,7 +230,7 @@ THIRD = Dataset(
     title="third",
     summary_type="XYZ_W_SMBL_FIRM",
     publication_delay=dict.fromkeys(Tier, timedelta(days=14)),
-    first_week_ending=date(2025, 11, 7),
+    first_period=date(2025, 11, 7),
     venue_columns=("firm_crd",),
     prefix="third",
 )
@@ -243,8 +241,7 @@ PUBLISHED = "2025-11-24"
 @pytest.fixture
 def third(monkeypatch: pytest.MonkeyPatch) -> Dataset:
     """A dataset that is declared here only."""
-    for module in (datasets, resolve, files, migrate):
-        monkeypatch.setattr(module, "DATASETS", (*DATASETS, THIRD))
+    monkeypatch.setattr(datasets, "EVERY_DATASET", (*datasets.EVERY_DATASET, THIRD))
     return THIRD
 
 

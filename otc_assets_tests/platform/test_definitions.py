@@ -9,10 +9,10 @@ import dagster as dg
 import pytest
 import yaml
 
-from otc_assets.assets.partitions import SLICES, partition_key_of, slice_of
-from otc_assets.calculations import calculations_of, output_tables
+from otc_assets.assets.partitions import SLICES, partition_key_of, partitions_of, slice_of
+from otc_assets.calculations import calculations_of, derived_tables_of, output_tables
 from otc_assets.definitions import build_defs, defs
-from otc_assets.domain.datasets import DATASETS
+from otc_assets.domain.datasets import DATASETS, EVERY_DATASET, NEIGHBOURS
 from otc_assets.domain.tables import RAW
 from otc_assets_tests.conftest import REPOSITORY
 
@@ -31,6 +31,9 @@ EIGHT = {
 PREFIXES = {"ats": "", "non_ats": "non_ats/"}
 """What stands before the table in the asset keys of each dataset."""
 
+OTHERS = {dataset.name: dataset for dataset in NEIGHBOURS}
+"""Those of another grain, which have other tables."""
+
 each_dataset = pytest.mark.parametrize("dataset", PREFIXES)
 
 
@@ -39,11 +42,11 @@ OF_ALL_SLICES = {"research_page", "venue_registry"}
 
 
 def specs() -> dict[str, dg.AssetSpec]:
-    """Every asset of a table; what is FINRA's own is not ours to describe."""
+    """Every asset of a weekly table; what is FINRA's own is not ours to describe."""
     return {
         spec.key.to_user_string(): spec
         for spec in defs.resolve_all_asset_specs()
-        if spec.key.path[0] not in {"finra", *OF_ALL_SLICES}
+        if spec.key.path[0] not in {"finra", *OF_ALL_SLICES} and spec.tags["dataset"] not in OTHERS
     }
 
 
@@ -70,7 +73,7 @@ def test_there_are_the_eight_assets_and_one_for_each_calculation_that_is_added(d
 
 
 def test_a_definition_of_one_dataset_has_no_asset_of_another():
-    for dataset in DATASETS:
+    for dataset in EVERY_DATASET:
         found = build_defs([dataset]).resolve_all_asset_specs()
         ours = (spec for spec in found if spec.key.path[0] not in OF_ALL_SLICES)
         assert {spec.tags["dataset"] for spec in ours} == {dataset.name}
@@ -89,9 +92,24 @@ def test_every_asset_says_what_it_is(name: str):
     assert all(column.description for column in schema.columns)
 
 
+def test_every_dataset_of_another_grain_has_the_assets_of_its_family():
+    for dataset in NEIGHBOURS:
+        found = {
+            spec.key.path[-1]: spec
+            for spec in defs.resolve_all_asset_specs()
+            if spec.key.path[0] == dataset.name
+        }
+        assert set(found) == {table.name for table in derived_tables_of(dataset)} | {"raw"}
+        for spec in found.values():
+            assert spec.partitions_def == partitions_of(dataset.slicing)
+            assert str(spec.group_name).startswith(f"{dataset.name}_")
+            assert spec.description
+
+
 def test_both_datasets_are_in_groups_of_like_names():
     groups: dict[str | None, set[str]] = {}
-    for spec in defs.resolve_all_asset_specs():
+    weekly = build_defs(DATASETS)
+    for spec in weekly.resolve_all_asset_specs():
         groups.setdefault(spec.group_name, set()).add(spec.key.path[-1])
     assert groups.pop("research") == {"features", *OF_ALL_SLICES}
     source, research = {"raw", "venue_volume"}, {"research_snapshot"}
@@ -118,7 +136,7 @@ def test_the_code_version_is_that_of_the_calculations(dataset: str):
 def test_every_asset_has_a_check_that_is_partitioned():
     checked = {
         check.asset_key.to_user_string()
-        for definition in build_defs().asset_checks or []
+        for definition in build_defs(DATASETS).asset_checks or []
         for check in definition.check_specs
         if check.partitions_def == SLICES
     }

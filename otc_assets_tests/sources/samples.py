@@ -16,7 +16,7 @@ import pandas as pd
 from otc_assets.domain.datasets import ATS, NON_ATS, Dataset
 from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import WeekKey
-from otc_assets.sources.parse import CONTENT, ParsedFile, parse
+from otc_assets.sources.parse import ParsedFile, parse
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 TODAY = date(2026, 1, 15)
@@ -139,7 +139,7 @@ def parsed(
 
 def content(file: ParsedFile) -> pd.DataFrame:
     """What the good lines say, without where they stood."""
-    return file.rows[list(CONTENT)]
+    return file.rows[[column.name for column in ATS.content]]
 
 
 def reasons(file: ParsedFile) -> list[str]:

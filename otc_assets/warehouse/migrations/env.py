@@ -8,7 +8,7 @@ from typing import Any
 from alembic import context
 from alembic.operations.ops import CreateTableOp
 
-from otc_assets.domain.datasets import DATASETS
+from otc_assets.domain.datasets import every_dataset
 from otc_assets.warehouse.schema import STORE, metadata
 
 connection = context.config.attributes["connection"]
@@ -23,7 +23,7 @@ def _create_only_what_is_new(_context: object, _revision: object, directives: li
 
 context.configure(
     connection=connection,
-    target_metadata=[STORE.metadata, *(metadata(dataset) for dataset in DATASETS)],
+    target_metadata=[STORE.metadata, *(metadata(dataset) for dataset in every_dataset())],
     render_as_batch=False,
     process_revision_directives=_create_only_what_is_new,
 )
