@@ -18,8 +18,6 @@ from otc_assets.domain.datasets import Dataset
 from otc_assets.domain.grains import slug_of
 from otc_assets.operations.follow import next_publication, published_on
 
-FIRST_HOUR = 6
-"""Tier 1 at 6:00, the tiers that come later at 7:00 (design, advanced tier, section 5)."""
 A_DAY = date(2025, 1, 1)
 """Any one: of two delays, it tells which is the longer."""
 
@@ -50,7 +48,8 @@ def build_schedules(dataset: Dataset) -> list[dg.ScheduleDefinition]:
             execution_timezone=NEW_YORK.key,
         ),
         *(
-            _on_publication_days(dataset, tiers, FIRST_HOUR + number)
+            _on_publication_days(dataset, tiers, dataset.hour + number)
+            # Tier 1 at 6:00, the tiers that come later at 7:00 (design, advanced tier, section 5).
             for number, tiers in enumerate(by_delay)
         ),
     ]

@@ -77,6 +77,8 @@ class Dataset:
     """Its calculations: all that declare this family."""
     validated: str = "venue_volume"
     """The table that holds raw's newest revision, validated."""
+    hour: int = 6
+    """From which hour on, in New York, its schedules look for what is published on a day."""
     is_expected: bool = True
     """Whether it is a gap if the store has nothing of it at all; if not, only what follows on the
     first period that somebody has taken in is due."""

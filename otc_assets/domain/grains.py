@@ -175,10 +175,6 @@ class Slicing:
             raise ValueError(f"a slice reads {key}, not {text}")
         return key
 
-    def columns_of(self, key: "SliceKey") -> dict[str, Any]:
-        """Return the columns that name a slice in each table."""
-        return {self.grain.column.name: key.period, "tier": str(key.section)}
-
 
 @dataclass(frozen=True, order=True)
 class SliceKey:

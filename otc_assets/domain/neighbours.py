@@ -232,6 +232,7 @@ REG_SHO_DAILY = Dataset(
     twins=(),
     family=DAYS,
     validated="short_volume",
+    hour=19,
     is_expected=False,
 )
 

@@ -68,6 +68,10 @@ class Table:
 WEEK = Column("week_ending", ColumnType.DATE, "Friday of the reported week.")
 """Names the period of a slice. In the tables of another grain, `of_period` puts its own column."""
 TIER = Column("tier", ColumnType.TEXT, "FINRA tier: NMS Tier 1, NMS Tier 2 or OTC.")
+OTHER_TIER = Column(
+    "tier", ColumnType.TEXT, "NMS or OTC; all, of data that FINRA does not part by tier."
+)
+"""The same in tables of another grain."""
 SLICE = (WEEK, TIER)
 
 SYMBOL = Column("symbol", ColumnType.TEXT, "Issue symbol, exactly as FINRA writes it.")
@@ -173,10 +177,8 @@ def raw_table(description: str, *content: Column) -> Table:
         content: the columns that come from a line, without its dates.
 
     """
-    names = {column.name for column in content}
     mine = [column for column in RAW.columns if column not in RAW_CONTENT]
     place = mine.index(LINE_NUMBER) + 1
-    assert not names & {column.name for column in mine}
     return replace(RAW, description=description, columns=(*mine[:place], *content, *mine[place:]))
 
 
@@ -506,17 +508,21 @@ def of_period(table: Table, period: Column, grain: str) -> Table:
         source, column = name.split(".")
         return f"{source}.{renamed((column,))[0]}"
 
+    def of_column(column: Column) -> Column:
+        if column in SLICE:
+            return period if column == WEEK else OTHER_TIER
+        return replace(
+            column,
+            description=column.description.replace("the week", f"the {grain}"),
+            sources=tuple(map(of_source, column.sources)),
+        )
+
     return replace(
         table,
         period=grain,
         grain=table.grain.replace("(week, ", f"({grain}, "),
         key=renamed(table.key),
-        columns=tuple(
-            period
-            if column == WEEK
-            else replace(column, sources=tuple(map(of_source, column.sources)))
-            for column in table.columns
-        ),
+        columns=tuple(map(of_column, table.columns)),
         indexes=tuple(renamed(names) for names in table.indexes),
     )
 

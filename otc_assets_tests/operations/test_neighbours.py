@@ -12,7 +12,8 @@ import pytest
 
 from otc_assets.assets.partitions import partition_key_of, partitions_of
 from otc_assets.assets.platform import Platform
-from otc_assets.automation.ranges import ranges_of
+from otc_assets.automation.ranges import END, START, ranges_of
+from otc_assets.automation.sensors import publication_sensor
 from otc_assets.calculations import tables_of
 from otc_assets.definitions import build_defs
 from otc_assets.domain.calendar import expected_publication_date
@@ -313,6 +314,32 @@ def test_the_api_gives_the_same_rows_as_the_files(sqlite_url: str, tmp_path: Pat
                     )
                     assert ours.equals(theirs)
             store.engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("dataset", "corners"),
+    [
+        (MONTHLY_NON_ATS, ("2025-05-01|NMS", "2025-06-01|OTC")),
+        (OTC_BLOCKS, ("2025-05-01", "2025-06-01")),
+    ],
+    ids=lambda each: getattr(each, "name", ""),
+)
+def test_the_sensor_requests_the_months_that_the_source_has_as_one_range(
+    sqlite_url: str, tmp_path: Path, dataset: Dataset, corners: tuple[str, str]
+):
+    (tmp_path / "source").mkdir()
+    platform = Platform(
+        database_url=sqlite_url,
+        source_url=str(filled(tmp_path / "source")),
+        archive_url=str(tmp_path / "archive"),
+    )
+    with (
+        dg.DagsterInstance.ephemeral() as instance,
+        dg.build_sensor_context(instance=instance, resources={"platform": platform}) as context,
+    ):
+        result: Any = publication_sensor(dataset)(context)
+    (request,) = result.run_requests
+    assert (request.tags[START], request.tags[END]) == corners
 
 
 def test_the_records_of_one_set_are_of_its_dataset_alone(tmp_path: Path):
