@@ -59,10 +59,7 @@ def _ordered(calculations: Iterable[Calculation]) -> tuple[Calculation, ...]:
     by_table: dict[str, list[Calculation]] = {}
     for calc in sorted(calculations, key=lambda c: (c.spec.name, c.spec.number)):
         siblings = by_table.setdefault(calc.spec.output_table, [])
-        if siblings and (siblings[0].table, siblings[0].spec.families) != (
-            calc.table,
-            calc.spec.families,
-        ):
+        if siblings and siblings[0].table != calc.table:
             raise ValueError(f"{calc.spec.label} and {siblings[0].spec.label} describe two tables")
         siblings.append(calc)
     graph = {
@@ -76,7 +73,9 @@ def _ordered(calculations: Iterable[Calculation]) -> tuple[Calculation, ...]:
 
 def output_tables(family: str = VENUES) -> tuple[Table, ...]:
     """Return the table of every calculation of a family, inputs before what reads them."""
-    mine = [calc for calc in all_calculations() if family in calc.spec.families]
+    every = all_calculations()
+    named = {calc.table.name for calc in every if family in calc.spec.families}
+    mine = [calc for calc in every if calc.table.name in named]
     tables = {c.table.name: c.table for c in mine}
     for calc in mine:
         spec, table = calc.spec, tables[calc.table.name]

@@ -25,7 +25,6 @@ QUANTITIES = ["total_volume", "short_volume", "short_exempt_volume"]
             "records of a symbol from several facilities add up",
         ),
         key=("symbol",),
-        indexes=(("symbol",),),
         columns=(
             SYMBOL,
             Column(

@@ -34,7 +34,8 @@ class CalculationSpec:
     input_tables: tuple[str, ...]
     output_table: str
     families: tuple[str, ...] = (VENUES,)
-    """Which datasets it is computed for: all that name one of them."""
+    """Which datasets have its table: all that name one of them. Of a table's versions, it is enough
+    if one says so."""
     weeks_required: int = 1
     """Weeks (of another grain, periods) of input, the target week included."""
     depends_on: tuple[str, ...] = ()

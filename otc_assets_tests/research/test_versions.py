@@ -122,7 +122,7 @@ def test_a_range_of_slices_is_compared(url: str):
 @pytest.mark.parametrize(
     ("arguments", "error", "said"),
     [
-        (("hhi", "v1", "v2"), KeyError, "no calculation 'hhi'; there are concentration"),
+        (("hhi", "v1", "v2"), KeyError, "no calculation 'hhi'; there are .*concentration"),
         (("concentration", "v1", "v9"), KeyError, "no version 'v9'.*there are v1, v2"),
         (("concentration", "v1", "v1"), ValueError, "concentration v1 is one version"),
         (("concentration", "v1", "v2", "Tier 9"), ValueError, "Tier 9"),
@@ -310,7 +310,7 @@ def test_rows_of_a_retired_version_stay_until_they_are_retired(
 def test_what_is_in_force_or_unknown_cannot_be_retired(sqlite_warehouse: Warehouse):
     with pytest.raises(ValueError, match="concentration_v1 is in force; set retired=True"):
         retire(sqlite_warehouse, "concentration_v1", RUN)
-    with pytest.raises(KeyError, match="no calculation 'concentration_v9'; there are conc"):
+    with pytest.raises(KeyError, match=r"no calculation 'concentration_v9'; there are .*conc"):
         retire(sqlite_warehouse, "concentration_v9", RUN)
 
 
