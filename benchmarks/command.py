@@ -34,10 +34,10 @@ def materialize(
     home: Path,
     options: list[str],
     module: str = "otc_assets.definitions",
-    select: str = "*",
+    select: str = "tag:grain=week",
     database_url: str = "",
 ) -> Done:
-    """Materialize assets of a module, by default all, in a home whose ``source`` is what it reads.
+    """Materialize assets of a module, by default all of weeks, in a home whose ``source`` is what it reads.
 
     The store is a SQLite file there, unless ``database_url`` names another.
 

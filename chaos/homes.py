@@ -16,7 +16,7 @@ from chaos.server import MIGRATED, Server
 FIXTURES = ROOT / "fixtures"
 RANGE = "NMS Tier 1|2025-05-23...NMS Tier 1|2025-05-30"
 """Two weeks, of which FINRA has corrected the first; both datasets have them."""
-SELECTED = 'not key:"research_page" and not key:"venue_registry"'
+SELECTED = 'tag:grain=week and not key:"research_page" and not key:"venue_registry"'
 """Both are of all slices, and the page takes as long to draw as the tables take to write."""
 TAIL = 3000
 """Characters of a log's end that are shown."""

@@ -10,6 +10,7 @@ from otc_assets.assets.partitions import asset_key_of
 from otc_assets.assets.platform import Platform
 from otc_assets.assets.traces import step
 from otc_assets.domain.datasets import ATS, NON_ATS, Dataset
+from otc_assets.domain.weeks import WEEK
 from otc_assets.research.registry.files import write_registry
 
 REGISTRY = dg.AssetKey("venue_registry")
@@ -39,6 +40,7 @@ def _registry(datasets: Sequence[Dataset]) -> dg.AssetsDefinition:
         backfill_policy=dg.BackfillPolicy.single_run(),
         owners=OWNERS,
         group_name="research",
+        tags={"grain": WEEK.name},
         kinds={"python", "pandas", "csv"},
         code_version="v1",
         description=DESCRIPTION,
