@@ -37,7 +37,7 @@ def materialize(
     select: str = "tag:grain=week",
     database_url: str = "",
 ) -> Done:
-    """Materialize assets of a module, by default all of weeks, in a home whose ``source`` is what it reads.
+    """Materialize assets of a module, by default all of weeks, in a home with its ``source``.
 
     The store is a SQLite file there, unless ``database_url`` names another.
 
