@@ -41,7 +41,7 @@ def concentration_rows(venue_volume: pd.DataFrame, level: Level) -> pd.DataFrame
     total = venues.groupby("symbol")["share_volume"].transform("sum")
     share = percent(venues["share_volume"], total)
     groups = venues.assign(square=share**2).groupby("symbol", sort=True)
-    rows = groups.agg(venue_count=("mpid", "size"))
+    rows = groups.size().to_frame("venue_count")
     rows["hhi"] = groups["square"].sum(min_count=1)
     rows["hhi"] = _snapped(rows["hhi"], venues)
     rows["concentration_level"] = rows["hhi"].map(level, na_action="ignore").astype("str")

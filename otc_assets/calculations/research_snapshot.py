@@ -92,13 +92,9 @@ def research_snapshot(week: WeekKey, frames: Frames) -> pd.DataFrame:
         frame = frames[part.spec.output_table]
         frame = frame[frame["calc_version"] == part.spec.version]
         own = [c for c in _own_columns(part) if c not in rows]
-        rows = rows.merge(
-            _nullable(frame[["symbol", *own]]),
-            on="symbol",
-            how="left",
-            indicator=f"has_{part.spec.name}",
-        )
-    rows["has_rolling_data"] = rows["has_rolling_6w"] == "both"
+        rows = rows.merge(_nullable(frame[["symbol", *own]]), on="symbol", how="left")
+        if part is rolling_6w:
+            rows["has_rolling_data"] = rows["symbol"].isin(frame["symbol"])
     rows = rows.assign(is_removed=False, **_unknown_standing())
     return rows[[c.name for c in (*METRICS, *STANDING)]].sort_values("symbol")
 

@@ -92,10 +92,13 @@ def rolling_6w(week: WeekKey, frames: Frames) -> pd.DataFrame:
     """Average each symbol over the window."""
     window = frames["symbol_summary"]
     groups = window.groupby("symbol", sort=True)
-    rows = groups.agg(
-        volume=("total_volume", "sum"),
-        trades=("total_trades", "sum"),
-        weeks=("weeks_back", "size"),
+    # Of few rows, `agg` takes ten times as long as its parts.
+    rows = pd.DataFrame(
+        {
+            "volume": groups["total_volume"].sum(),
+            "trades": groups["total_trades"].sum(),
+            "weeks": groups.size(),
+        }
     )
     current = window[window["weeks_back"] == 0].set_index("symbol")["total_volume"]
     # Integer sums before the one division: the averages do not depend on the order of the rows.

@@ -62,10 +62,12 @@ from otc_assets.domain.weeks import WeekKey
 def symbol_summary(week: WeekKey, frames: Frames) -> pd.DataFrame:
     """Sum the venues of each symbol."""
     groups = frames["venue_volume"].groupby("symbol", sort=True)
-    rows = groups.agg(
-        total_volume=("share_volume", "sum"),
-        total_trades=("trade_count", "sum"),
-        venue_count=("mpid", "size"),
+    rows = pd.DataFrame(
+        {
+            "total_volume": groups["share_volume"].sum(),
+            "total_trades": groups["trade_count"].sum(),
+            "venue_count": groups.size(),
+        }
     )
     rows["total_notional"] = sum_if_whole(groups["notional"])
     rows = rows.reset_index()

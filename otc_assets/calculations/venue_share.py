@@ -67,10 +67,12 @@ from otc_assets.domain.weeks import WeekKey
 def venue_share(week: WeekKey, frames: Frames) -> pd.DataFrame:
     """Sum the symbols of each venue, and rank the venues."""
     groups = frames["venue_volume"].groupby("mpid", sort=True)
-    rows = groups.agg(
-        total_volume=("share_volume", "sum"),
-        total_trades=("trade_count", "sum"),
-        symbol_count=("symbol", "size"),
+    rows = pd.DataFrame(
+        {
+            "total_volume": groups["share_volume"].sum(),
+            "total_trades": groups["trade_count"].sum(),
+            "symbol_count": groups.size(),
+        }
     )
     rows["total_notional"] = sum_if_whole(groups["notional"])
     rows = rows.reset_index()

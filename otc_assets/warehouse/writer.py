@@ -218,8 +218,11 @@ class SliceWriter(SliceReader):
         own: list[dict[Any, Any]] = [{}]
         numbers: int | pd.Series[int] = first
         counts = [len(frame)]
-        if varying:
-            groups = frame.groupby([column.name for column in varying])
+        names = [column.name for column in varying]
+        if names and all((frame[name] == frame[name].iloc[0]).all() for name in names):
+            own = frame[names].iloc[:1].to_dict("records")  # mostly so, and cheaper than groups
+        elif names:
+            groups = frame.groupby(names)
             numbers = groups.ngroup() + first
             sizes = groups.size()
             counts = sizes.tolist()

@@ -151,10 +151,10 @@ def test_wrong_use_exits_with_2_and_says_what_is_allowed(
     ids=" ".join,
 )
 def test_without_a_store_nothing_is_created_and_the_place_is_named(
-    otc_process: Otc, tmp_path: Path, arguments: list[str]
+    otc: Otc, tmp_path: Path, arguments: list[str]
 ):
     home = tmp_path / "nowhere"
-    done = otc_process(*arguments, OTC_HOME=str(home))
+    done = otc(*arguments, OTC_HOME=str(home))
     assert done.returncode == 2
     assert f"there is no store: no file {home}/otc.db" in done.stderr
     assert "OTC_HOME" in done.stderr

@@ -1,5 +1,6 @@
 """What a browser makes of the pages: slider, search box, a phone, print, and the network."""
 
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
@@ -16,6 +17,12 @@ PHONE, SMALLEST_PHONE, DESK = 390, 320, 1280
 def shown(browser: Browser) -> Page:
     """The page as it is now."""
     return Page(browser.ask("document.documentElement.outerHTML"))
+
+
+@pytest.fixture(scope="module")
+def store_url(judged_home: Path) -> str:
+    """On SQLite alone: where a page's rows are is nothing to a browser."""
+    return f"sqlite:///{judged_home / 'otc.db'}"
 
 
 @pytest.fixture

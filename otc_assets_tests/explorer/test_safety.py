@@ -30,6 +30,12 @@ POLICY = {
 }
 
 
+@pytest.fixture(scope="module")
+def store_url(judged_home: Path) -> str:
+    """On SQLite alone: templates and headers know of no database."""
+    return f"sqlite:///{judged_home / 'otc.db'}"
+
+
 @pytest.mark.parametrize("view", VIEWS)
 def test_no_page_has_a_script_a_style_or_a_handler_of_its_own(site: httpx.Client, view: str):
     answer = site.get(view)

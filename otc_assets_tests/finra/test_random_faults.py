@@ -91,11 +91,12 @@ class Run:
                 assert bool(letters) == (outcome.status is SliceStatus.REFUSED)
 
     def assert_derived(self):
-        """Every table of every slice, computed now, is the truth."""
+        """Every table of a tier, computed now, is the truth; raw is it of every slice."""
+        mine = [(dataset, week) for dataset, week in SLICES if week.tier is Tier.OTC]
         for table in output_tables():
-            for dataset, week in SLICES:
+            for dataset, week in mine:
                 assert derive(self.stores[dataset], table.name, week, RUN).written
-        for dataset, week in SLICES:
+        for dataset, week in mine:
             for name, truth in self.truth[dataset].tables(part_of(week)).items():
                 with self.stores[dataset].read() as reader:
                     rows = reader.frame(name, week)

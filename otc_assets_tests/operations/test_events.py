@@ -156,9 +156,11 @@ def test_an_older_file_that_comes_late_causes_the_snapshot_alone(eventful: Wareh
     assert [e.causation_id for e in after if "table" in e.payload] == [after[0].event_id] * 2
 
 
+@pytest.mark.parametrize("kind", ["postgres"], indirect=True)
 def test_the_stream_done_again_from_the_archive_gives_the_same_store_and_stream(
     eventful: Warehouse, folder: Path
 ):
+    """A stream of PostgreSQL, done again on SQLite: so the two of them agree, too."""
     events = stream(eventful)
     again = Warehouse(f"sqlite:///{folder / 'again.db'}")
     replay(again, Archive(str(folder / "archive")), events, RUN)

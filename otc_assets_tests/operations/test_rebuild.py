@@ -97,9 +97,11 @@ def test_what_is_equal_is_left_alone(warehouse: Warehouse, tmp_path: Path):
     assert events(warehouse, "PROJECTION_REBUILT") == []
 
 
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
 def test_a_tampered_row_is_named_and_replaced_only_when_explained(
     warehouse: Warehouse, tmp_path: Path
 ):
+    """On PostgreSQL; the tests after it do so on SQLite."""
     kept = Archive(str(tmp_path))
     run(warehouse, FIXTURES, tmp_path, [WEEK])
     good = content(warehouse)

@@ -227,7 +227,7 @@ WHERE newest = 1 AND NOT is_removed ORDER BY tier, week_ending, symbol
 
 
 def test_plain_sql_gives_the_same(warehouse: Warehouse, tmp_path: Path):
-    run(warehouse, FIXTURES, tmp_path, weeks([Tier.NMS_TIER_1], "2025-05-16", "2025-05-30"))
+    run(warehouse, FIXTURES, tmp_path, weeks([Tier.NMS_TIER_1], "2025-05-23", "2025-05-30"))
     url = warehouse.url
     with warehouse.engine.connect() as connection:
         in_sql = connection.execute(sa.text(AS_OF_IN_SQL)).all()

@@ -28,6 +28,7 @@ def sqlite_history(venue_home: Path) -> str:
 def history_url(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
+    """The same on each database, for what is claimed of all that is read from one."""
     if request.param == "sqlite":
         yield request.getfixturevalue("sqlite_history")
         return

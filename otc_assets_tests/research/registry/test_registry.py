@@ -56,13 +56,13 @@ def test_dealers_are_known_by_their_crd_number_and_the_fold_is_never_gone(histor
     assert list(rows["kind"]) == ["de minimis", "dealer", "dealer"]
 
 
-def test_both_datasets_are_told_of_unless_one_is_named(history_url: str):
-    rows = venue_registry(database_url=history_url)
+def test_both_datasets_are_told_of_unless_one_is_named(sqlite_history: str):
+    rows = venue_registry(database_url=sqlite_history)
     assert list(rows["dataset"]) == ["ats"] * len(REGISTRY) + ["non_ats"] * len(DEALER_REGISTRY)
 
 
-def test_a_successor_is_claimed_with_its_symbols_as_evidence(history_url: str):
-    rows = venue_registry(database_url=history_url)
+def test_a_successor_is_claimed_with_its_symbols_as_evidence(sqlite_history: str):
+    rows = venue_registry(database_url=sqlite_history)
     old, new = row(rows, "OLDA"), row(rows, "NEWB")
     # 8 symbols of 10 and 10: 100 * 8 / sqrt(10 * 10) * 10 / 11
     evidence = {
@@ -79,8 +79,8 @@ def test_a_successor_is_claimed_with_its_symbols_as_evidence(history_url: str):
     assert row(rows, "GONE")["successor"] is None
 
 
-def test_each_claim_has_its_weeks_as_evidence(history_url: str):
-    rows = venue_registry(database_url=history_url)
+def test_each_claim_has_its_weeks_as_evidence(sqlite_history: str):
+    rows = venue_registry(database_url=sqlite_history)
     gone, renamed, reused = row(rows, "GONE"), row(rows, "RENM", 1), row(rows, "REUS", 1)
     # There in 12 of 12 weeks, then 8 without it: 1 - (1/14)^8
     assert gone["ended_evidence"] == {"weeks_absent_after": 8, "weeks_seen": 12, "weeks_known": 12}
@@ -94,9 +94,9 @@ def test_each_claim_has_its_weeks_as_evidence(history_url: str):
     assert reused["began_evidence"]["pct_kept"] == 0.0
 
 
-def test_before_a_correction_the_registry_is_what_was_known(history_url: str):
+def test_before_a_correction_the_registry_is_what_was_known(sqlite_history: str):
     known = {
-        day: told(venue_registry(day, "ats", history_url))
+        day: told(venue_registry(day, "ats", sqlite_history))
         for day in (CORRECTED_ON - timedelta(days=1), CORRECTED_ON)
     }
     before, after = ([r for r in rows if r[0] == "RENM"] for rows in known.values())
@@ -106,8 +106,8 @@ def test_before_a_correction_the_registry_is_what_was_known(history_url: str):
     assert others[0] == others[1]
 
 
-def test_a_day_on_which_little_was_public_knows_of_no_end(history_url: str):
-    rows = venue_registry("2024-03-25", database_url=history_url)  # week 10 became public
+def test_a_day_on_which_little_was_public_knows_of_no_end(sqlite_history: str):
+    rows = venue_registry("2024-03-25", database_url=sqlite_history)  # week 10 became public
     assert set(rows["valid_from"].dt.date) == {friday(1), friday(4), friday(9)}
     assert pd.isna(row(rows, "OLDA")["valid_until"])
     assert "NEWB" not in set(rows["venue"])
