@@ -11,7 +11,7 @@ from benchmarks.weeks import week_number, write_week
 from otc_assets.domain.tiers import Tier
 
 WEEKS = 3
-BAR = 2.0
+BAR = 1.5
 
 
 def main(figures: Figures) -> None:
