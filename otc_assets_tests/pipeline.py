@@ -16,13 +16,10 @@ import pandas as pd
 import sqlalchemy as sa
 
 from otc_assets.calculations import output_tables
-from otc_assets.domain.rules import rules_of
-from otc_assets.domain.tables import RAW
 from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.operations.derive import derive, later_weeks, refresh
 from otc_assets.operations.intake import VERSIONED, ingest
-from otc_assets.operations.judge import judge
 from otc_assets.operations.outcome import SliceOutcome
 from otc_assets.operations.revise import Treatment
 from otc_assets.operations.summary import fingerprint
@@ -67,13 +64,6 @@ def run(
         for week in later_weeks(warehouse, table.name, slices):
             refresh(warehouse, table.name, week, RUN)
     return outcomes
-
-
-def judge_all(warehouse: Warehouse, slices: list[WeekKey]) -> None:
-    """Judge every table of the slices, as the checks of a run do."""
-    for week in slices:
-        for table in (RAW, *output_tables()):
-            judge(warehouse, table, rules_of(table), week, RUN)
 
 
 def content(warehouse: Warehouse) -> str:

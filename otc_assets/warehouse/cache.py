@@ -87,7 +87,7 @@ class FrameCache:
         self._drop(rows)
         self._spooled.pop(rows, None)
         quantities = [c.name for c in table.columns if c.type in EXACT and c.name in frame]
-        if frame.empty or (frame[quantities].max() >= DOUBLES_ARE_EXACT_BELOW).any():
+        if frame.empty or any((frame[q] >= DOUBLES_ARE_EXACT_BELOW).any() for q in quantities):
             return
         hashes = [c.name for c in table.columns if c.type is ColumnType.HASH and c.name in frame]
         # Without the bulk of it, from which nothing is computed.

@@ -45,10 +45,9 @@ def warehouse_of(home: Path, dataset: Dataset = ATS) -> Warehouse:
 def take_in(
     home: Path, slices: list[WeekKey], source: Path = FIXTURES, dataset: Dataset = ATS
 ) -> None:
-    """Take slices into the store of a home, and judge them."""
+    """Take slices into the store of a home, and compute every table."""
     warehouse = warehouse_of(home, dataset)
     pipeline.run(warehouse, source, home / "archive", slices)
-    pipeline.judge_all(warehouse, slices)
     warehouse.engine.dispose()
 
 

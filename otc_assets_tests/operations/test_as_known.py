@@ -50,7 +50,8 @@ SIX = [CORRECTED.shifted(-1), CORRECTED, AFTER[0], AFTER[1], AFTER[4], AFTER[5]]
 def six_weeks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warehouse]:
     """A store of fixture weeks, the second of them corrected; nobody may change it.
 
-    On SQLite alone: that PostgreSQL has the same rows of them is claimed in test_whole_pipeline.
+    On SQLite alone: test_whole_pipeline claims that both databases hold equal rows, also of a
+    corrected week.
     """
     folder = tmp_path_factory.mktemp("six")
     store = Warehouse(f"sqlite:///{folder / 'otc.db'}")

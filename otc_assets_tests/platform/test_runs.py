@@ -70,7 +70,7 @@ def test_each_partition_shows_its_own_numbers(station: Station):
 
 def test_a_single_partition_run_keeps_the_verdict_of_each_rule(tmp_path: Path):
     station = Station(tmp_path)
-    assert station.run(partition_key="OTC|2025-05-16").success
+    assert station.run(["raw", "venue_volume"], partition_key="OTC|2025-05-16").success
     record = station.checks("venue_volume", "rows_are_sound")["OTC|2025-05-16"]
     assert record.status is AssetCheckExecutionRecordStatus.SUCCEEDED
     evaluation = record.event.dagster_event.asset_check_evaluation_data
@@ -141,7 +141,8 @@ def test_a_mended_file_mends_the_week(with_a_bad_week: tuple[Station, Any], stat
 
 def test_a_check_sees_rows_that_were_changed_behind_its_back(tmp_path: Path):
     station = Station(tmp_path)
-    assert station.run(partition_key="OTC|2025-05-09").success
+    tables = ["raw", "venue_volume", "symbol_summary"]
+    assert station.run(tables, partition_key="OTC|2025-05-09").success
     with write_transaction(station.warehouse.engine, "a tamperer") as connection:
         connection.exec_driver_sql("UPDATE symbol_summary_rows SET total_volume = total_volume + 1")
     check = dg.AssetCheckKey(dg.AssetKey("symbol_summary"), "rows_are_sound")
@@ -156,8 +157,9 @@ def test_a_check_sees_rows_that_were_changed_behind_its_back(tmp_path: Path):
 
 def test_a_late_week_refreshes_the_windows_of_later_ones(tmp_path: Path):
     station = Station(tmp_path)
-    assert station.run(partition_key="OTC|2025-05-30").success
-    assert station.run(partition_key="OTC|2025-05-23").success
+    tables = ["raw", "venue_volume", "symbol_summary", "rolling_6w"]
+    for week in ("2025-05-30", "2025-05-23"):
+        assert station.run(tables, partition_key=f"OTC|{week}").success
     with station.warehouse.engine.connect() as connection:
         query = "SELECT max(weeks_in_window) FROM rolling_6w WHERE week_ending = '2025-05-30'"
         assert connection.exec_driver_sql(query).scalar_one() == 2

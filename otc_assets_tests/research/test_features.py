@@ -459,7 +459,7 @@ CHECK = dg.AssetCheckKey(KEY, "features_are_known_once_and_not_too_early")
 
 
 class Station:
-    """An ephemeral instance, and the definitions of both datasets on a store of its own."""
+    """An ephemeral instance, and what features are made of, on a store of its own."""
 
     def __init__(self, folder: Path) -> None:
         self.instance = dg.DagsterInstance.ephemeral()
@@ -470,14 +470,20 @@ class Station:
             archive_url=str(folder / "archive"),
             features_url=str(self.root),
         )
-        self.job = build_defs(platform=platform).resolve_implicit_global_asset_job_def()
+        defs = build_defs(platform=platform)
+        graph = defs.resolve_asset_graph()
+        made_of = dg.AssetSelection.assets(KEY).upstream().resolve(graph)
+        self.wanted = list(made_of & graph.materializable_asset_keys)
+        self.job = defs.resolve_implicit_global_asset_job_def()
 
     def run_range(self, first: str, last: str) -> bool:
         tags = {
             "dagster/asset_partition_range_start": first,
             "dagster/asset_partition_range_end": last,
         }
-        done = self.job.execute_in_process(instance=self.instance, tags=tags, raise_on_error=False)
+        done = self.job.execute_in_process(
+            instance=self.instance, asset_selection=self.wanted, tags=tags, raise_on_error=False
+        )
         return done.success
 
     def newest(self, partition: str) -> dict[str, Any]:

@@ -40,7 +40,7 @@ from otc_assets.research.page import write_page
 from otc_assets.sources.archive import Archive
 from otc_assets.sources.files import FileSource
 from otc_assets.warehouse.store import Warehouse
-from otc_assets_tests.conftest import FIXTURES
+from otc_assets_tests.conftest import FIXTURES, made_once
 from otc_assets_tests.pipeline import RUN, run, weeks
 
 TODAY = date(2025, 7, 17)
@@ -67,8 +67,19 @@ PHONE, SMALLEST_PHONE = 390, 320
 
 @pytest.fixture(scope="module")
 def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Warehouse]]:
-    """A store of both datasets with the slices of `STATES`, and two weeks of dealers."""
-    folder = tmp_path_factory.mktemp("store")
+    """A store of both datasets with the slices of `STATES`, and two weeks of dealers.
+
+    Nobody may change it.
+    """
+    folder = made_once(tmp_path_factory, "research_page", fill)
+    opened = [Warehouse(f"sqlite:///{folder / 'otc.db'}", dataset) for dataset in DATASETS]
+    yield opened
+    for store in opened:
+        store.engine.dispose()
+
+
+def fill(folder: Path) -> None:
+    """Fill the store of a folder."""
     source = shutil.copytree(FIXTURES, folder / "source")
     (source / "finra_otc_weekly_tier2_20250623.csv").unlink()
     broken = source / "finra_otc_weekly_otc_20250616.csv"
@@ -81,7 +92,6 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Warehouse]
     index, archive = FileSource(str(source)).index(TODAY, ATS), Archive(str(folder / "archive"))
     ingest(ats, archive, index, WeekKey(T2, date(2025, 5, 30)), RUN, TODAY)
     run(non_ats, source, folder / "archive", weeks([T1], "2025-05-16", "2025-05-23"))
-    yield [ats, non_ats]
     for store in (ats, non_ats):
         store.engine.dispose()
 

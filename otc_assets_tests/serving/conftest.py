@@ -50,13 +50,12 @@ def serving(**settings: str) -> Iterator[httpx.Client]:
 
 @pytest.fixture(scope="session")
 def judged_home(filled_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`filled_home` with verdicts and feature files; nobody may change it."""
+    """`filled_home` with feature files; nobody may change it."""
 
     def make(folder: Path) -> None:
         shutil.copytree(filled_home, folder, dirs_exist_ok=True)
         url = f"sqlite:///{folder / 'otc.db'}"
         ats, non_ats = (Warehouse(url, dataset) for dataset in DATASETS)
-        pipeline.judge_all(ats, WEEKS)
         with ats.read() as reader, non_ats.read() as dealers:
             for week in WEEKS[:2]:
                 rows = feature_history(reader, dealers, week)
@@ -83,8 +82,6 @@ def filled_server(request: pytest.FixtureRequest, judged_home: Path) -> Iterator
         for dataset in DATASETS:
             warehouse = Warehouse(url, dataset)
             pipeline.run(warehouse, FIXTURES, judged_home / "archive", WEEKS)
-            if dataset is DATASETS[0]:
-                pipeline.judge_all(warehouse, WEEKS)
             warehouse.engine.dispose()
         yield url
 
