@@ -145,7 +145,7 @@ def test_an_outage_ends_the_reading_at_once_and_the_next_job_reads_again(
     result = dagster.do("ats_corrections")
     (failure,) = [event for event in result.all_events if event.is_step_failure]
     message = failure.step_failure_data.error.message
-    assert f"1 slices could not be read again:\n{WEEKS[0]}: FINRA: the list" in message
+    assert f"1 slices could not be read again:\n{WEEKS[0]}: FINRA: ATS {WEEKS[0]}" in message
     assert "those after it were not asked for" in message
     assert len(loaded.asked(DATA)) == asked + 10  # as often as one week is tried
     assert content(place.store()) == before

@@ -23,8 +23,9 @@ from otc_assets.operations.rebuild import rebuild
 from otc_assets.operations.verify import verify
 from otc_assets.sources.archive import Archive
 from otc_assets.sources.files import FileSource
-from otc_assets.sources.finra import FinraSource
+from otc_assets.sources.finra import FinraSource, Means
 from otc_assets.sources.finra_client import FinraClient
+from otc_assets.sources.history import History
 from otc_assets.sources.outage import Outage
 from otc_assets.warehouse.store import Warehouse
 from otc_assets_tests.finra.neighbours import SHORT, sets, short_sale_file, short_sales
@@ -172,7 +173,8 @@ def test_the_api_gives_what_the_file_gives(sqlite_url: str, source: Path):
     store, columns = store_of(sqlite_url), [column.name for column in REG_SHO_DAILY.content]
     with FinraServer(world) as server:
         client = FinraClient(server.url, requests_per_second=20)
-        index = FinraSource(client, Outage("FINRA")).index(TODAY, REG_SHO_DAILY)
+        history = History(lambda dataset: Archive(str(source / "history"), dataset))
+        index = FinraSource(Means(client, Outage("FINRA"), history)).index(TODAY, REG_SHO_DAILY)
         assert set(index.versions()) == {key(day) for day in DAYS}
         archive = Archive(str(source.parent / "archive"), REG_SHO_DAILY)
         ingest(store, archive, index, key(FRIDAY), RUN, TODAY)

@@ -470,7 +470,7 @@ class Station:
             archive_url=str(folder / "archive"),
             features_url=str(self.root),
         )
-        defs = build_defs(platform=platform)
+        defs = build_defs(DATASETS, platform=platform)
         graph = defs.resolve_asset_graph()
         made_of = dg.AssetSelection.assets(KEY).upstream().resolve(graph)
         self.wanted = list(made_of & graph.materializable_asset_keys)
