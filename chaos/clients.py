@@ -50,6 +50,8 @@ QUESTIONS = (
     "/symbol/PXDT",
 )
 Api = schemathesis.BaseSchema
+Answers = dict[str, bytes]
+"""By question."""
 Client = Callable[[], None]
 """Does what it does once."""
 
@@ -66,12 +68,12 @@ def prepare(folder: Path) -> Iterator[Round]:
         expected = _answers(address)
         described = httpx.get(f"{address}/v1/openapi.json", headers=_authorized(TOKEN))
         api = schemathesis.openapi.from_dict(described.json())
-        _warm(address, api)
+        _warm(address, api, expected)
         memory = [process.memory_info().rss for process in processes]
 
         def play(random: Random, counts: Counts) -> None:
             try:
-                _play(address, api, random, counts, SECONDS)
+                _play(address, api, expected, random, counts)
             except BaseException as error:
                 error.add_note(_tail(log))
                 raise
@@ -115,18 +117,17 @@ def _authorized(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-def _answers(address: str) -> list[bytes]:
+def _answers(address: str) -> Answers:
     """Return what is answered to the questions when nothing else goes on."""
     with httpx.Client(base_url=address, headers=_authorized(TOKEN), timeout=30) as client:
         answers = [client.get(question) for question in QUESTIONS]
     assert [answer.status_code for answer in answers] == [200] * len(QUESTIONS), answers
-    return [answer.content for answer in answers]
+    return {q: answer.content for q, answer in zip(QUESTIONS, answers, strict=True)}
 
 
-def _play(address: str, api: Api, random: Random, counts: Counts, length: int) -> None:
-    """Let all clients at the server at once for some seconds; the first difference is raised."""
-    end, failures = monotonic() + length, list[BaseException]()
-    expected = dict(zip(QUESTIONS, _answers(address), strict=True))
+def _play(address: str, api: Api, expected: Answers, random: Random, counts: Counts) -> None:
+    """Let all clients at the server at once for `SECONDS`; the first difference is raised."""
+    end, failures = monotonic() + SECONDS, list[BaseException]()
     clients = (
         partial(_ask, address, expected, Random(random.random()), counts),
         partial(_guess, address, Random(random.random()), counts),
@@ -152,7 +153,7 @@ def _play(address: str, api: Api, random: Random, counts: Counts, length: int) -
         raise failures[0]
 
 
-def _ask(address: str, expected: dict[str, bytes], random: Random, counts: Counts) -> None:
+def _ask(address: str, expected: Answers, random: Random, counts: Counts) -> None:
     """Ask what has been asked in quiet: the answer is the same, or it is to be asked later."""
     question = random.choice(QUESTIONS)
     with _client(address, GOOD, _authorized(TOKEN)) as client:
@@ -198,12 +199,12 @@ def _shout(address: str, random: Random, counts: Counts) -> None:
     counts["pieces of noise"] += 1
 
 
-def _warm(address: str, api: Api) -> None:
+def _warm(address: str, api: Api, expected: Answers) -> None:
     """Let each process load what it needs, and fill what it keeps to be fast."""
     for path in sorted([*api] * WORKERS):
         for mode in GenerationMode:
             _examine(address, api, path, mode, Random(path), Counts())
-    _play(address, api, Random(0), Counts(), SECONDS)
+    _play(address, api, expected, Random(0), Counts())
 
 
 def _wonder(address: str, api: Api, random: Random, counts: Counts) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from datetime import date, timedelta
 from functools import cache
 from pathlib import Path
+from unittest import mock
 
 import pandas as pd
 import sqlalchemy as sa
@@ -21,6 +22,8 @@ from otc_assets.domain.weeks import WeekKey
 from otc_assets.operations.derive import derive, later_weeks, refresh
 from otc_assets.operations.intake import VERSIONED, ingest
 from otc_assets.operations.outcome import SliceOutcome
+from otc_assets.operations.recall import Recall
+from otc_assets.operations.retention import expired, prune
 from otc_assets.operations.revise import Treatment
 from otc_assets.operations.summary import fingerprint
 from otc_assets.sources.archive import Archive
@@ -64,6 +67,17 @@ def run(
         for week in later_weeks(warehouse, table.name, slices):
             refresh(warehouse, table.name, week, RUN)
     return outcomes
+
+
+def leave_to_archive(home: Path) -> str:
+    """Remove the ATS rows of a home that its archive gives again; return its store's URL."""
+    few = dict.fromkeys(("OTC_RETAIN_RAW_WEEKS", "OTC_RETAIN_VENUE_VOLUME_WEEKS"), "1")
+    with mock.patch.dict(os.environ, few | {"OTC_HOME": str(home)}):
+        store = Warehouse(f"sqlite:///{home / 'otc.db'}", recall=Recall())
+        done = list(prune(store, expired(store, TODAY), RUN))
+        assert [each for each in done if isinstance(each, Exception)] == []
+        store.engine.dispose()
+    return store.url
 
 
 def content(warehouse: Warehouse) -> str:

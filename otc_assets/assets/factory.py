@@ -35,8 +35,7 @@ from otc_assets.tracing import Span
 OWNERS = ["team:market-structure"]
 GROUPS = {"raw": "source", "research_snapshot": "research"}
 """Of a dataset's tables, as in `ats_source`; the validated one is in `source`, every other table in
-`metrics`. Features and page,
-which are made of both datasets, are in the group `research`."""
+`metrics`. Features and page, which are made of both datasets, are in the group `research`."""
 RAW_CODE_VERSION = "v1"
 """Of parsing and judging lines; every other asset has the versions of its calculations."""
 FINRA_POOL = "finra"

@@ -32,10 +32,11 @@ def request_backfill(
 
     Dagster's daemon, which `dagster dev` brings, makes the runs. Returns the backfill's id.
     """
-    subsets = {key: _subset(weeks) for each, weeks in slices.items() for key in table_keys(each)}
+    subsets: dict[dg.AssetKey, Any] = {}
     for each, weeks in slices.items():
-        for key in features_of(each):
-            subsets[key] = subsets[key] | _subset(weeks) if key in subsets else _subset(weeks)
+        mine = _subset(weeks)
+        for key in (*table_keys(each), *features_of(each)):  # both datasets have the features
+            subsets[key] = subsets[key] | mine if key in subsets else mine
     backfill_id = make_new_backfill_id()
     backfill = PartitionBackfill.from_asset_graph_subset(
         backfill_id=backfill_id,

@@ -9,7 +9,7 @@ import dagster as dg
 from otc_assets.assets.partitions import asset_key_of, partition_key_of, partitions_of, slice_of
 from otc_assets.assets.platform import Platform
 from otc_assets.assets.traces import step
-from otc_assets.checks.evaluations import evaluations, partition_keys
+from otc_assets.checks.evaluations import evaluations, of_all, partition_keys
 from otc_assets.checks.watch import table_of
 from otc_assets.domain.datasets import Dataset
 from otc_assets.domain.grains import SliceKey
@@ -40,12 +40,7 @@ def _check(dataset: Dataset, claim: Claim) -> dg.AssetChecksDefinition:
         found = {partition_key_of(m): _found(platform, dataset, claim, m) for m in requested}
         failed = [key for key, each in found.items() if each.off]
         standings: dict[str | None, dict[str, Any]] = {k: _standing(f) for k, f in found.items()}
-        standings[None] = {
-            "passed": not failed,
-            "severity": dg.AssetCheckSeverity.ERROR,
-            "description": f"{len(failed)} of {len(found)} partitions failed",
-            "metadata": {"failed": ", ".join(failed) or "none"},
-        }
+        standings[None] = of_all(failed, len(found), dg.AssetCheckSeverity.ERROR)
         yield from evaluations(context, spec, standings)
 
     return check

@@ -5,7 +5,7 @@ evaluation that does not name the materialization it looked at shows as "missing
 surface of Dagster, kept in this one file.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import dagster as dg
@@ -22,6 +22,16 @@ def partition_keys(context: dg.AssetCheckExecutionContext, asset: dg.AssetKey) -
     if context.has_partition_key or context.has_partition_key_range:
         return list(context.partition_keys)
     return sorted(context.instance.get_materialized_partitions(asset))
+
+
+def of_all(failed: Collection[str], count: int, severity: dg.AssetCheckSeverity) -> dict[str, Any]:
+    """Return what to say of all ``count`` partitions together, given which of them failed."""
+    return {
+        "passed": not failed,
+        "severity": severity,
+        "description": f"{len(failed)} of {count} partitions failed",
+        "metadata": {"failed": ", ".join(failed) or "none"},
+    }
 
 
 def evaluations(

@@ -17,7 +17,7 @@ from otc_assets.assets.partitions import asset_key_of, partition_key_of, partiti
 from otc_assets.assets.platform import Platform, run_ids
 from otc_assets.assets.traces import slice_span, step
 from otc_assets.calculations import tables_of
-from otc_assets.checks.evaluations import evaluations, partition_keys
+from otc_assets.checks.evaluations import evaluations, of_all, partition_keys
 from otc_assets.checks.numbers import explained, numbers_of
 from otc_assets.domain.datasets import Dataset
 from otc_assets.domain.grains import SliceKey
@@ -120,12 +120,8 @@ def _standings(judgements: Judgements) -> dict[str | None, dict[str, Any]]:
     failed = {
         key: wrong for key, found in judgements.items() if (wrong := unexpected(found.verdicts))
     }
-    standings[None] = {
-        "passed": not failed,
-        "severity": _severity([verdict for wrong in failed.values() for verdict in wrong]),
-        "description": f"{len(failed)} of {len(judgements)} partitions failed",
-        "metadata": {"failed": ", ".join(failed) or "none"},
-    }
+    severity = _severity([verdict for wrong in failed.values() for verdict in wrong])
+    standings[None] = of_all(failed, len(judgements), severity)
     return standings
 
 

@@ -10,14 +10,12 @@ import pandas as pd
 from otc_assets.cli.ask import chosen_datasets
 from otc_assets.cli.output import json_option, print_frame
 from otc_assets.domain.calendar import today
-from otc_assets.domain.datasets import Dataset
-from otc_assets.domain.gaps import dropped, gaps
 from otc_assets.domain.grains import SliceKey
 from otc_assets.domain.quality import Severity
 from otc_assets.domain.volume_month import this_month
 from otc_assets.operations.recall import store_to_read
 from otc_assets.operations.status import TierStatus, status_of
-from otc_assets.research.standing import GAP_COLUMNS, lacking
+from otc_assets.research.standing import dropped_from, gaps_in
 from otc_assets.sources.volume import bytes_per_month, told
 from otc_assets.warehouse.requests import received_since, was_asked
 from otc_assets.warehouse.store import Store
@@ -66,16 +64,13 @@ def list_gaps(context: click.Context, day: datetime | None, as_json: bool) -> No
     \b
     Example: otc gaps --day 2025-08-11
     """
-    found = [
-        lacking(_day(day), dataset=each.name) if each.is_weekly else _lacking(each, _day(day))
-        for each in chosen_datasets(())
-    ]
-    rows = pd.concat(found, ignore_index=True)
+    stores = [store_to_read(dataset) for dataset in chosen_datasets(())]
+    rows = pd.concat([gaps_in(store, _day(day)) for store in stores], ignore_index=True)
     colours = {n: COLOURS[Severity(severity)] for n, severity in enumerate(rows["severity"])}
     print_frame(rows, as_json=as_json, colours=colours)
-    for dataset in chosen_datasets(()):
-        if gone := _dropped(dataset, _day(day)):
-            click.echo(f"{dataset.name}: {_gone(gone)}", err=True)
+    for store in stores:
+        if gone := dropped_from(store, _day(day)):
+            click.echo(f"{store.dataset.name}: {_gone(gone)}", err=True)
     if len(rows):
         click.echo(f"{len(rows)} weeks are lacking: {FILL}", err=True)
         context.exit(1)
@@ -90,11 +85,6 @@ def volume_told(store: Store) -> str | None:
         if not was_asked(reader.connection):
             return None
         return told(received_since(reader.connection, this_month()), bytes_per_month())
-
-
-def _dropped(dataset: Dataset, day: date) -> list[SliceKey]:
-    with store_to_read(dataset).read() as reader:
-        return dropped(dataset, reader.loaded_slices(), day, reader.offers())
 
 
 def _gone(gone: Sequence[SliceKey]) -> str:
@@ -127,21 +117,3 @@ def _what_to_do(found: list[TierStatus]) -> str:
     if any(tier.is_critical for tier in found):
         advice.append("grade: the checks of raw and of each table say which rule failed")
     return "\n".join(advice)
-
-
-def _lacking(dataset: Dataset, day: date) -> pd.DataFrame:
-    """Return the gaps of a dataset of another grain in the columns of `lacking`."""
-    with store_to_read(dataset).read() as reader:
-        loaded, offers = reader.loaded_slices(), reader.offers()
-    rows = [
-        (
-            dataset.name,
-            str(gap.week.section),
-            gap.week.period,
-            gap.expected_publication_date,
-            gap.days_late,
-            str(gap.severity),
-        )
-        for gap in gaps(dataset, loaded, day, offers)
-    ]
-    return pd.DataFrame(rows, columns=list(GAP_COLUMNS))

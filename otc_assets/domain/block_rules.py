@@ -5,18 +5,20 @@ are held against the quantities within a tolerance that any rounding to two digi
 to whole shares) keeps.
 """
 
+from functools import partial
 from typing import Any
 
 import pandas as pd
 
 from otc_assets.domain.quality import Finding, Severity, SliceView
-from otc_assets.domain.rulebook import Rulebook
+from otc_assets.domain.rulebook import Rulebook, none_of
 from otc_assets.domain.shares import format_shares, percent, to_shares
 
 ROUNDED_SHARES = 1.0
 ROUNDED_PCT = 0.02
 BLOCK_RULES = Rulebook()
 rule = BLOCK_RULES.rule
+_none = partial(none_of, named="{mpid}, blocks {block_type}")
 
 
 @rule("block_volume", Severity.CRITICAL, blocking=True)
@@ -120,13 +122,3 @@ def _beyond(
     exact = (to_shares(quantity) / count.where(count > 0)).fillna(0.0)
     beyond: pd.Series[bool] = (average - exact).abs() > ROUNDED_SHARES
     return beyond
-
-
-def _none(rows: pd.DataFrame, bad: "pd.Series[bool]") -> Finding:
-    """Say how many rows are bad, and which is the first of them."""
-    if not bad.any():
-        return Finding(True, {"rows": len(rows)})
-    first = rows[bad].iloc[0]
-    return Finding(
-        False, {"rows": int(bad.sum()), "first": f"{first['mpid']}, blocks {first['block_type']}"}
-    )

@@ -1,13 +1,14 @@
 """The quality rules of the daily short sale volume."""
 
-import pandas as pd
+from functools import partial
 
 from otc_assets.domain.quality import Finding, Severity, SliceView
-from otc_assets.domain.rulebook import Rulebook
+from otc_assets.domain.rulebook import Rulebook, none_of
 from otc_assets.domain.shares import format_shares
 
 DAY_RULES = Rulebook()
 rule = DAY_RULES.rule
+_none = partial(none_of, named="{symbol}")
 QUANTITIES = ["total_volume", "short_volume", "short_exempt_volume"]
 
 
@@ -42,10 +43,3 @@ def what_is_summed_has_the_day_itself(view: SliceView) -> Finding:
     week = view.frames["week_to_date"].set_index("symbol")["total_volume"]
     less = week.reindex(day.index, fill_value=0) < day
     return Finding(not less.any(), {"symbols": len(day), "less": int(less.sum())})
-
-
-def _none(rows: pd.DataFrame, bad: "pd.Series[bool]") -> Finding:
-    """Say how many rows are bad, and which is the first of them."""
-    if not bad.any():
-        return Finding(True, {"rows": len(rows)})
-    return Finding(False, {"rows": int(bad.sum()), "first": str(rows[bad].iloc[0]["symbol"])})

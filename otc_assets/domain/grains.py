@@ -158,7 +158,7 @@ class Slicing:
         """
         return SliceKey(section, period, self)
 
-    def from_string(self, text: str) -> "SliceKey":
+    def from_string(self, text: str) -> "AnySlice":
         """Parse what `str` of a slice gives.
 
         Raises:

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import pandas as pd
+
 from otc_assets.domain.quality import Finding, Rule, Severity, SliceView
 
 Evaluate = Callable[[SliceView], Finding]
@@ -21,3 +23,10 @@ class Rulebook(list[Rule]):
             return evaluate
 
         return register
+
+
+def none_of(rows: pd.DataFrame, bad: "pd.Series[bool]", named: str) -> Finding:
+    """Say how many rows are bad, and which is the first: ``named`` is a format of its columns."""
+    if not bad.any():
+        return Finding(True, {"rows": len(rows)})
+    return Finding(False, {"rows": int(bad.sum()), "first": named.format_map(rows[bad].iloc[0])})

@@ -2,6 +2,8 @@
 
 from datetime import UTC, date, datetime
 
+from otc_assets.domain.grains import MONTH
+
 
 def this_month() -> date:
     """Return the first day of the month in which what comes now is counted."""
@@ -10,4 +12,4 @@ def this_month() -> date:
 
 def after(month: date) -> date:
     """Return the first day of the month that follows."""
-    return month.replace(year=month.year + month.month // 12, month=month.month % 12 + 1)
+    return MONTH.shifted(month, 1)

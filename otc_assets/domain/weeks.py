@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import Self
 
 from otc_assets.domain.grains import Grain, SliceKey, Slicing, among, oldest_first
 from otc_assets.domain.tables import WEEK as WEEK_COLUMN
@@ -81,21 +80,9 @@ class WeekKey(SliceKey):
         validated_week_ending(self.period)
 
     @classmethod
-    def from_string(cls, text: str) -> Self:
-        """Parse what `str` of a key gives: ``NMS Tier 1:2025-12-26``.
-
-        Raises:
-            ValueError: no colon, an unknown tier, no ISO date, or a day that is no Friday.
-
-        """
-        tier, colon, week = text.partition(":")
-        if not colon:
-            raise ValueError(
-                f"a slice reads 'tier:week_ending', for example OTC:2025-12-26: {text!r}"
-            )
-        key = cls(Tier(tier), date.fromisoformat(week))
-        if str(key) != text:  # fromisoformat also reads 20251226 and 2025-W52-5
-            raise ValueError(f"a slice reads {key}, not {text}")
+    def from_string(cls, text: str) -> "WeekKey":
+        """Parse what `str` of a key gives, as `Slicing.from_string` does."""
+        key: WeekKey = WEEKS.from_string(text)
         return key
 
     @property

@@ -64,10 +64,14 @@ class Agreement:
 class Claim:
     """A sum that must agree, named as the truth that it asserts."""
 
-    name: str
     table: str
     """The month's table whose rows it is about."""
     find: Callable[[Readers, SliceKey], Agreement]
+
+    @property
+    def name(self) -> str:
+        """The name of what finds it."""
+        return self.find.__name__
 
     @property
     def description(self) -> str:
@@ -142,7 +146,7 @@ def market_is_that_of_the_monthly_set(readers: Readers, month: SliceKey) -> Agre
     reader, sums, lacking = readers(MONTHLY_NON_ATS), {}, []
     for tier in MONTHLY_NON_ATS.slicing.sections:
         key = MONTHLY_NON_ATS.key(tier, month.period)
-        if "venue_share" not in (reader.manifest(key) or {"row_counts": {}})["row_counts"]:
+        if not _has(reader, "venue_share", key):
             lacking.append(f"{MONTHLY_NON_ATS.name} {key}")
         sums[tier] = int(_sums(reader, "venue_share", key, ["mpid"], "total_volume").sum())
     if lacking:
@@ -178,26 +182,16 @@ def facilities_hold_no_more_than_venues(readers: Readers, day: SliceKey) -> Agre
 
 
 CLAIMS: Mapping[Dataset, tuple[Claim, ...]] = {
-    ATS_BLOCKS: (Claim("venues_hold_their_weeks", "block_volume", venues_hold_their_weeks),),
+    ATS_BLOCKS: (Claim("block_volume", venues_hold_their_weeks),),
     MONTHLY_NON_ATS: (
-        Claim("symbols_hold_their_weeks", "symbol_summary", symbols_hold_their_weeks),
-        Claim("firms_hold_their_weeks", "venue_volume", firms_hold_their_weeks),
+        Claim("symbol_summary", symbols_hold_their_weeks),
+        Claim("venue_volume", firms_hold_their_weeks),
     ),
     OTC_BLOCKS: (
-        Claim("market_holds_its_weeks", "block_volume", market_holds_its_weeks),
-        Claim(
-            "market_is_that_of_the_monthly_set",
-            "block_volume",
-            market_is_that_of_the_monthly_set,
-        ),
+        Claim("block_volume", market_holds_its_weeks),
+        Claim("block_volume", market_is_that_of_the_monthly_set),
     ),
-    REG_SHO_DAILY: (
-        Claim(
-            "facilities_hold_no_more_than_venues",
-            "week_to_date",
-            facilities_hold_no_more_than_venues,
-        ),
-    ),
+    REG_SHO_DAILY: (Claim("week_to_date", facilities_hold_no_more_than_venues),),
 }
 """What must agree, by the dataset whose months are judged."""
 
@@ -233,13 +227,18 @@ def _weekly(
     value = "share_volume" if table == "venue_volume" else "total_volume"
     parts, lacking = [], []
     for week in (WeekKey(tier, friday) for friday in fridays for tier in tiers):
-        if table in (reader.manifest(week) or {"row_counts": {}})["row_counts"]:
+        if _has(reader, table, week):
             parts.append(_sums(reader, table, week, by, value))
         else:
             lacking.append(f"{reader.dataset.name} {week}")
     empty = _sums_of(pd.DataFrame([], columns=[*by, value]), by, value)
     sums = pd.concat([empty, *parts]).groupby(level=list(range(len(by)))).sum().astype("int64")
     return Weekly(sums, tuple(lacking))
+
+
+def _has(reader: SliceReader, table: str, key: SliceKey) -> bool:
+    manifest = reader.manifest(key)
+    return manifest is not None and table in manifest["row_counts"]
 
 
 def _sums(

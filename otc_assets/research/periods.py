@@ -7,6 +7,7 @@ import pandas as pd
 
 from otc_assets.domain.calendar import today
 from otc_assets.domain.datasets import Dataset, every_dataset
+from otc_assets.domain.grains import oldest_first
 from otc_assets.domain.shares import to_shares
 from otc_assets.domain.tables import CALC_VERSION, DERIVED_LINEAGE, EXACT, ColumnType
 from otc_assets.operations.frames import Knowledge
@@ -59,7 +60,7 @@ def periods(
         except KeyError:
             raise ValueError(f"{dataset} has no table {table!r}") from None
         wanted = [key for key in reader.loaded_slices() if first <= key.period <= last]
-        for key in sorted(wanted, key=lambda key: (key.period, key.section)):
+        for key in oldest_first(wanted):
             known = Knowledge(reader, key, known_on)
             if key in known.revisions and table in (reader.manifest(key) or {})["row_counts"]:
                 place: dict[str, Any] = {period: pd.Timestamp(key.period), "tier": str(key.section)}

@@ -10,6 +10,7 @@ import pandas as pd
 
 from otc_assets.domain.calendar import today
 from otc_assets.domain.gaps import dropped, gaps
+from otc_assets.domain.grains import AnySlice
 from otc_assets.domain.tables import QUALITY_CHECKS, REVISIONS, ColumnType, Table
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.research.arguments import Names, Weeks, asked_of
@@ -38,19 +39,23 @@ def lacking(
         ValueError: there is no such dataset.
 
     """
-    store = plain_store(dataset, database_url)
+    return gaps_in(plain_store(dataset, database_url), day or today())
+
+
+def gaps_in(store: Store, day: date) -> pd.DataFrame:
+    """Return the same of any dataset's store; ``week_ending`` is the period of its grain."""
     with store.read() as reader:
         loaded, offers = reader.loaded_slices(), reader.offers()
     rows = [
         {
             "dataset": store.dataset.name,
-            "tier": str(gap.week.tier),
-            "week_ending": gap.week.week_ending,
+            "tier": str(gap.week.section),
+            "week_ending": gap.week.period,
             "expected": gap.expected_publication_date,
             "days_late": gap.days_late,
             "severity": str(gap.severity),
         }
-        for gap in gaps(store.dataset, loaded, day or today(), offers)
+        for gap in gaps(store.dataset, loaded, day, offers)
     ]
     return pd.DataFrame(rows, columns=list(GAP_COLUMNS))
 
@@ -62,9 +67,13 @@ def no_longer_offered(
 
     Such a week can only come from files. Arguments and errors are those of `lacking`.
     """
-    store = plain_store(dataset, database_url)
+    return dropped_from(plain_store(dataset, database_url), day or today())
+
+
+def dropped_from(store: Store, day: date) -> list[AnySlice]:
+    """Return the same of any dataset's store."""
     with store.read() as reader:
-        return dropped(store.dataset, reader.loaded_slices(), day or today(), reader.offers())
+        return dropped(store.dataset, reader.loaded_slices(), day, reader.offers())
 
 
 def quality(

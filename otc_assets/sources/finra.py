@@ -4,9 +4,11 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cached_property
 
 from otc_assets.domain.datasets import Dataset
 from otc_assets.domain.grains import SliceKey
+from otc_assets.domain.offers import Offers
 from otc_assets.sources.dialects import dialect_of
 from otc_assets.sources.errors import SourceError
 from otc_assets.sources.files import SourceFile
@@ -89,13 +91,24 @@ class FinraIndex:
         The other set's list is asked for only where that is not so.
         """
         newest, dataset = self._listed(self._dataset.set_name), self._dataset
-        mine = [each for each in newest if each.section == week.section]
-        if week in newest or (mine and week > max(mine)):
+        if week in newest or self._is_to_come(week):
             return dataset.set_name
         if week in self._listed(dataset.historic_set):
             return dataset.historic_set
-        offers = self._means.listings.offers(self._means.client, dataset)
-        return None if offers.no_longer_have(week) else dataset.set_name
+        return None if self._offers.no_longer_have(week) else dataset.set_name
+
+    def _is_to_come(self, week: SliceKey) -> bool:
+        last = self._last.get(week.section)
+        return last is not None and week.period > last
+
+    @cached_property
+    def _last(self) -> dict[str, date]:
+        """The newest period that is listed of each section."""
+        return {week.section: week.period for week in sorted(self._listed(self._dataset.set_name))}
+
+    @cached_property
+    def _offers(self) -> Offers:
+        return self._means.listings.offers(self._means.client, self._dataset)
 
     @traced("fetch")
     def files_of(self, week: SliceKey) -> Sequence[File]:

@@ -10,15 +10,12 @@ import pytest
 from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.operations.frames import Knowledge
-from otc_assets.operations.recall import Recall
-from otc_assets.operations.retention import expired, prune
 from otc_assets.research.knowledge import plain_store
 from otc_assets.research.stacks import stack_of
 from otc_assets.research.state import state_of
 from otc_assets.research.timeline import timeline
 from otc_assets.research.venues_known import slice_venues, symbol_venues, venue_share_known
-from otc_assets.warehouse.store import Warehouse
-from otc_assets_tests.pipeline import RUN
+from otc_assets_tests import pipeline
 
 CORRECTED = WeekKey(Tier.NMS_TIER_1, date(2025, 5, 23))
 BEFORE, CORRECTION = date(2025, 7, 15), date(2025, 7, 16)
@@ -76,13 +73,7 @@ def pruned_url(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> s
     """A store whose rows of raw and venue_volume the archive alone keeps."""
     own = shutil.copytree(home, tmp_path / "own")
     monkeypatch.setenv("OTC_HOME", str(own))
-    monkeypatch.setenv("OTC_RETAIN_RAW_WEEKS", "1")
-    monkeypatch.setenv("OTC_RETAIN_VENUE_VOLUME_WEEKS", "1")
-    store = Warehouse(f"sqlite:///{own / 'otc.db'}", recall=Recall())
-    done = list(prune(store, expired(store, date(2026, 1, 15)), RUN))
-    assert [each for each in done if isinstance(each, Exception)] == []
-    store.engine.dispose()
-    return store.url
+    return pipeline.leave_to_archive(own)
 
 
 @pytest.mark.parametrize("day", [None, BEFORE])

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from otc_assets.domain.datasets import ATS, NON_ATS
+from otc_assets.domain.datasets import ATS, DATASETS
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.research.arguments import day_known
 from otc_assets.research.knowledge import plain_store, store_of
@@ -33,8 +33,6 @@ from otc_assets.research.registry.succession import (
 from otc_assets.research.state import state_of
 from otc_assets.warehouse.store import Store
 
-DATASETS = (ATS, NON_ATS)
-"""Those whose rows are of a venue, a symbol and a week."""
 SURE = 50.0
 """Percent from which on a successor's volume is counted with that of its predecessor: it is more
 likely than not."""

@@ -1,16 +1,12 @@
 """Where the archive alone keeps the records, who was there is known, but not under which name."""
 
 import shutil
-from datetime import date
 from pathlib import Path
 
 import pytest
 
-from otc_assets.operations.recall import Recall
-from otc_assets.operations.retention import expired, prune
 from otc_assets.research import venue_registry
-from otc_assets.warehouse.store import Warehouse
-from otc_assets_tests.pipeline import RUN
+from otc_assets_tests import pipeline
 from otc_assets_tests.research.registry.history import friday
 
 
@@ -18,15 +14,7 @@ from otc_assets_tests.research.registry.history import friday
 def pruned_url(venue_home: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The history, of which the store has no records any more."""
     own = shutil.copytree(venue_home, tmp_path_factory.mktemp("pruned") / "own")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OTC_HOME", str(own))
-        patch.setenv("OTC_RETAIN_RAW_WEEKS", "1")
-        patch.setenv("OTC_RETAIN_VENUE_VOLUME_WEEKS", "1")
-        store = Warehouse(f"sqlite:///{own / 'otc.db'}", recall=Recall())
-        done = list(prune(store, expired(store, date(2026, 1, 15)), RUN))
-        assert [each for each in done if isinstance(each, Exception)] == []
-        store.engine.dispose()
-    return store.url
+    return pipeline.leave_to_archive(own)
 
 
 def test_first_and_last_weeks_are_known_without_the_records(pruned_url: str):
