@@ -58,7 +58,7 @@ def test_the_slider_shows_each_day_as_the_server_does(
 def test_the_search_box_suggests_and_the_keyboard_is_enough(browser: Browser, base: str):
     browser.look(DESK)
     browser.open(f"{base}/")
-    assert browser.ask("document.activeElement.name") == "q"
+    browser.until("document.activeElement.name === 'q'")  # given with the first picture of a page
     browser.do("Input.insertText", text="fnw")
     browser.until("document.querySelectorAll('#found li').length > 1")
     press(browser, "ArrowDown")
