@@ -71,15 +71,17 @@ def home(
 
 @router.get("/search")
 def search(request: Request, asked: Ask, q: Name = "") -> Response:
-    """What a text may mean; who wrote a symbol goes there at once."""
+    """What a text may mean; who wrote a symbol or a venue goes there at once."""
     text = (q or "").strip()
     found = search_view.find(asked, text)
     if found.symbol:
-        where = address("/symbol", found.symbol, as_of=asked.day)
-        return RedirectResponse(where, 303, {"Cache-Control": "no-store"})
-    rows = found.rows.head(search_view.SHOWN).astype(object)
+        return _to(address("/symbol", found.symbol, as_of=asked.day))
+    if found.venue:
+        return _to(address("/venue", found.venue, as_of=asked.day))
     facts = {"search": text, "near": found.near, "count": len(found.rows)}
-    facts["rows"] = rows.where(rows.notna(), None).to_dict("records")
+    for name, rows in (("rows", found.rows), ("venues", found.venues)):
+        shown = rows.head(search_view.SHOWN).astype(object)
+        facts[name] = shown.where(shown.notna(), None).to_dict("records")
     return _page(request, asked, "search", lambda: facts)
 
 
@@ -91,7 +93,9 @@ def symbol(request: Request, asked: Ask, symbol: str) -> Response:
 
 @router.get("/venue/{mpid:path}")
 def venue(request: Request, asked: Ask, mpid: str, tier: Name = None) -> Response:
-    """A venue over time."""
+    """A venue over time; a dealer is found by its CRD number too."""
+    if named := venue_view.dealer_of(asked, mpid):
+        return _to(address("/venue", named, as_of=asked.day, tier=tier))
     chosen = tier_or_first(tier) if tier else None
     return _page(request, asked, "venue", lambda: venue_view.facts(asked, mpid, chosen))
 
@@ -138,6 +142,10 @@ def static(request: Request, name: str) -> Response:
     body, kind = assets()[name]
     headers = {"Cache-Control": "public, max-age=31536000, immutable"}
     return Response(body, 200, headers, kind)
+
+
+def _to(where: str) -> Response:
+    return RedirectResponse(where, 303, {"Cache-Control": "no-store"})
 
 
 def _page(request: Request, asked: Asked, template: str, facts: Facts) -> Response:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from otc_assets.domain.datasets import DATASETS, Dataset
+from otc_assets.domain.datasets import DATASETS, NON_ATS, Dataset
 from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.explorer.asking import Asked, NotThereError, near
@@ -58,6 +58,14 @@ def facts(asked: Asked, mpid: str, tier: Tier | None) -> dict[str, Any]:
         "losses": _head(symbols, "change", -1),
         "names": slice_names(week, dataset=dataset.name) if week else {},
     }
+
+
+def dealer_of(asked: Asked, crd: str) -> str | None:
+    """Return the newest ``mpid`` of a dealer by its CRD number alone, None if it is no dealer's."""
+    if not (crd.isascii() and crd.isdigit() and NON_ATS.name in asked.stores):
+        return None
+    rows = venue_rows(crd, None, dataset=NON_ATS.name)
+    return f"{crd} {rows[0]['name']}" if rows else None
 
 
 def _lives(mpid: str, asked: Asked, dataset: Dataset) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ slice is written. May import what stands below it, never Dagster.
 
 from otc_assets.research.events import chain, get_events
 from otc_assets.research.knowledge import as_of, history, latest
-from otc_assets.research.registry import venue_registry, venue_share_by_owner
+from otc_assets.research.registry import find_venues, venue_registry, venue_share_by_owner
 from otc_assets.research.versions import compare
 from otc_assets.research.why import why
 
@@ -17,6 +17,7 @@ __all__ = [
     "as_of",
     "chain",
     "compare",
+    "find_venues",
     "get_events",
     "history",
     "latest",

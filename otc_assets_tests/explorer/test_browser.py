@@ -67,6 +67,16 @@ def test_the_search_box_suggests_and_the_keyboard_is_enough(browser: Browser, ba
     browser.until(f"location.pathname === '/symbol/{first}' && document.readyState === 'complete'")
 
 
+def test_the_search_box_suggests_venues_after_symbols(browser: Browser, base: str):
+    browser.open(f"{base}/")
+    browser.until("document.activeElement.name === 'q'")
+    browser.do("Input.insertText", text="candle")
+    browser.until("document.querySelectorAll('#found li').length === 1")
+    press(browser, "ArrowDown")
+    press(browser, "Enter")
+    browser.until("location.pathname === '/venue/CNDL' && document.readyState === 'complete'")
+
+
 def press(browser: Browser, key: str) -> None:
     """Press a key."""
     for kind in ("keyDown", "keyUp"):

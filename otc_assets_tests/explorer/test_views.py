@@ -205,6 +205,19 @@ def test_a_symbol_in_the_search_box_leads_to_its_page(site: httpx.Client):
         assert (answer.status_code, answer.headers["location"]) == (303, "/symbol/FNWL")
 
 
+def test_a_venue_is_found_by_its_mpid_and_by_its_name(site: httpx.Client, page: Read):
+    for text in ("brch", "BRCH"):
+        answer = site.get("/search", params={"q": text})
+        assert (answer.status_code, answer.headers["location"]) == (303, "/venue/BRCH")
+    (dealer,) = {row["Venue"] for row in page("/search?q=elm+example").rows("venues-table")}
+    for path in (f"/search?q={dealer}", f"/venue/{dealer}"):
+        answer = site.get(path, follow_redirects=True)
+        assert (answer.status_code, answer.url.path.split()[0]) == (200, f"/venue/{dealer}")
+    rows = page("/search?q=example+ats").rows("venues-table")
+    assert {"CNDL", "STPD"} <= {row["Venue"] for row in rows}
+    assert all("EXAMPLE ATS" in row["Name"] for row in rows)
+
+
 def test_a_part_of_a_name_is_found_and_nothing_has_near_spellings(page: Read):
     rows = page("/search?q=bancorp").rows("found-table")
     assert rows

@@ -42,7 +42,7 @@ function live(form) {
   form.addEventListener("change", change);
   const button = one("button", form);
   if (button) button.hidden = true;
-  const range = one("input[type=range]", form), choice = one("select[name=as_of]", form);
+  const range = one("input[type=range]", form), choice = one("[name=as_of]", form);
   if (range) {
     range.hidden = false;
     const days = range.dataset.days.split(" ");
@@ -51,7 +51,7 @@ function live(form) {
     range.addEventListener("change", (event) => event.stopPropagation());
     const asked = later(60, () => go(addressOf(form), ["#nav", "#known", "#view"]));
     range.addEventListener("input", () => { choice.value = days[range.value]; told(); asked(); });
-    choice.addEventListener("change", () => { range.value = choice.value ? days.indexOf(choice.value) : days.length - 1; told(); });
+    choice.addEventListener("change", () => { range.value = choice.value ? Math.max(0, days.filter((day) => day <= choice.value).length - 1) : days.length - 1; told(); });
   }
 }
 
@@ -76,7 +76,8 @@ function sortable(table) {
   });
 }
 
-// What a text may mean, while it is typed.
+// What a text may mean, while it is typed: symbols, then venues.
+const suggested = { symbol: "/v1/symbols?limit=8", venue: "/v1/venue-registry?limit=4" };
 function suggest(form) {
   const field = one("input[type=search]", form);
   if (!field || field.dataset.dressed) return;
@@ -97,15 +98,18 @@ function suggest(form) {
   field.addEventListener("input", later(120, async () => {
     const text = field.value;
     if (!text.trim()) { close(); return; }
-    const answer = await fetch(`/v1/symbols?limit=8&search=${encodeURIComponent(text)}`, { headers: { Accept: "application/json" } });
-    if (!answer.ok || field.value !== text) return;
+    const found = await Promise.all(Object.entries(suggested).map(async ([kind, path]) => {
+      const answer = await fetch(`${path}&search=${encodeURIComponent(text)}`, { headers: { Accept: "application/json" } });
+      return answer.ok ? (await answer.json()).data.map((row) => ({ kind, text: row[kind], name: row.issue_name || row.name || "" })) : [];
+    }));
+    if (field.value !== text) return;
     const day = new URLSearchParams(location.search).get("as_of");
-    list.replaceChildren(...(await answer.json()).data.map((row, at) => {
+    list.replaceChildren(...found.flat().map((row, at) => {
       const item = document.createElement("li"), link = document.createElement("a"), name = document.createElement("span");
       item.id = `found-${at}`; item.setAttribute("role", "option");
-      link.href = `/symbol/${encodeURIComponent(row.symbol)}${day ? `?as_of=${encodeURIComponent(day)}` : ""}`;
-      link.tabIndex = -1; name.textContent = row.issue_name || "";
-      link.append(Object.assign(document.createElement("b"), { textContent: row.symbol }), name);
+      link.href = `/${row.kind}/${encodeURIComponent(row.text)}${day ? `?as_of=${encodeURIComponent(day)}` : ""}`;
+      link.tabIndex = -1; name.textContent = row.name;
+      link.append(Object.assign(document.createElement("b"), { textContent: row.text }), name);
       item.append(link);
       return item;
     }));

@@ -7,7 +7,7 @@ import pandas as pd
 from fastapi import APIRouter, Query, Response
 
 from otc_assets.domain.tables import Column, ColumnType
-from otc_assets.research.registry import venue_registry, venue_share_by_owner
+from otc_assets.research.registry import find_venues, venue_registry, venue_share_by_owner
 from otc_assets.research.registry.known import DAYS, of_venues
 from otc_assets.research.venues import SHARE
 from otc_assets.serving.arguments import (
@@ -21,6 +21,7 @@ from otc_assets.serving.arguments import (
 )
 from otc_assets.serving.asking import Ask, Asked, at_once
 from otc_assets.serving.described import column, columns_of, responses
+from otc_assets.serving.limits import MAX_TEXT
 
 router = APIRouter(prefix="/v1", tags=["symbols and venues"])
 Day = Annotated[
@@ -29,6 +30,15 @@ Day = Annotated[
         description="The day at whose end in New York this was known (default: now).",
         examples=["2025-07-15"],
         json_schema_extra={"format": "date"},
+    ),
+]
+Search = Annotated[
+    str,
+    Query(
+        max_length=MAX_TEXT,
+        description="How an MPID or a CRD number begins, or a part of any name that the venue has "
+        "had; upper and lower case count alike.",
+        examples=["example"],
     ),
 ]
 OWNER = column("owner", ColumnType.TEXT, "The venue as which it goes on, at the end of the chain.")
@@ -81,7 +91,9 @@ BY_OWNER = [
 
 
 @router.get("/venue-registry", responses=responses(REGISTRY))
-def registry(mpids: Venues = None, day: Day = None, ask: Ask = Asked) -> Response:
+def registry(
+    mpids: Venues = None, search: Search = "", day: Day = None, ask: Ask = Asked
+) -> Response:
     """Who the venues are: names, first and last week, successor and predecessor, with evidence.
 
     One row per venue and interval in which it was one and the same.
@@ -90,6 +102,8 @@ def registry(mpids: Venues = None, day: Day = None, ask: Ask = Asked) -> Respons
 
     def read() -> pd.DataFrame:
         rows = venue_registry(known_on, ask.dataset)
+        if search:
+            rows = rows[rows["venue"].isin(find_venues(search, dataset=ask.dataset)["venue"])]
         return rows if wanted is None else of_venues(rows, wanted, dataset=ask.dataset)
 
     depends = ask.state.content
