@@ -1,13 +1,18 @@
 """All benchmarks, one after the other, also when one misses its bar: ``python -m benchmarks``.
 
-``--full`` adds those of a year and of all history. Ends non-zero naming the bars that were missed.
+``--full`` adds those of a year and of all history, ``--record`` keeps the figures for the
+documentation. Ends non-zero naming the bars that were missed.
 """
 
 import argparse
+import csv
+import os
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
-from benchmarks import entry, measure
+from benchmarks import entry, history, measure
 
 QUICK = (
     "p1_p2_one_week",
@@ -33,8 +38,21 @@ def main() -> str | None:
     """Run them; return what did not hold."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--full", action="store_true")
-    names = QUICK + (LONG if parser.parse_args().full else ())
-    return not_held([["-m", *f"benchmarks.{name}".split()] for name in names])
+    parser.add_argument("--record", action="store_true")
+    arguments = parser.parse_args()
+    names = QUICK + (LONG if arguments.full else ())
+    commands = [["-m", *f"benchmarks.{name}".split()] for name in names]
+    return recorded(commands) if arguments.record else not_held(commands)
+
+
+def recorded(benchmarks: list[list[str]]) -> str | None:
+    """Do the same, and add the figures to the history and its picture."""
+    with tempfile.NamedTemporaryFile() as file:
+        os.environ[measure.RECORD] = file.name
+        found = not_held(benchmarks)
+        history.append(csv.reader(Path(file.name).read_text().splitlines()))
+    history.draw()
+    return found
 
 
 def not_held(benchmarks: list[list[str]]) -> str | None:

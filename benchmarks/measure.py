@@ -1,15 +1,20 @@
 """Runs baseline and project in turns, and prints both with their ratio and the bar."""
 
+import csv
+import os
 import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO
 
 TURNS = 7
 """Pairs of baseline and project, of which the medians are compared: noise should not decide."""
 MISSED = "(MISSED)"
 """How the line of a figure ends whose bar is missed."""
+RECORD = "BENCHMARK_RECORD"
+"""The environment variable that names a file to which figures are appended."""
 
 
 class Figures:
@@ -20,10 +25,35 @@ class Figures:
         self.screen = screen
         self.missed = False
 
-    def show(self, figure: str, *, holds: bool) -> None:
-        """Print a figure with its bar, and whether the bar holds."""
-        print(f"{figure} {'(holds)' if holds else MISSED}", file=self.screen, flush=True)
+    def show(
+        self,
+        name: str,
+        said: str,
+        value: float,
+        bar: float,
+        *,
+        at_least: bool = False,
+        also: bool = True,
+    ) -> None:
+        """Print a figure with its bar, and whether the bar holds; record it where that is asked.
+
+        Args:
+            name: which one; the same each time, since figures are compared by it.
+            said: what was measured, for people.
+            value: the figure.
+            bar: what it must not be above.
+            at_least: the bar is what it must not be below.
+            also: whether all else holds that the benchmark asks for.
+
+        """
+        holds = also and (value >= bar if at_least else value <= bar)
+        verdict = "(holds)" if holds else MISSED
+        print(f"{name}: {said}, bar {bar:g} {verdict}", file=self.screen, flush=True)
         self.missed |= not holds
+        if file := os.environ.get(RECORD):
+            limit = f"{'>=' if at_least else '<='}{bar:g}"
+            with Path(file).open("a", newline="") as record:
+                csv.writer(record, lineterminator="\n").writerow([name, f"{value:.4g}", limit])
 
 
 def cpu_seconds(work: Callable[[int], object], turn: int) -> float:
@@ -77,4 +107,4 @@ def compare(
     """
     times = [(cpu_seconds(baseline, n), cpu_seconds(ours, n)) for n in range(TURNS + 1)][1:]
     found = pairs_of(times)
-    figures.show(f"{name}: {found}, bar {bar}", holds=found.ratio <= bar)
+    figures.show(name, str(found), found.ratio, bar)

@@ -83,10 +83,11 @@ def _measure(figures: Figures, name: str) -> None:
             times.append(1000 * (time.perf_counter() - started))
     first, usual = times[0], statistics.median(times[1:])
     figures.show(
-        f"P12 {name}, {3 * WEEKS:,} slices a dataset, {RUNS:,} runs: a scrape of {series:,} series "
-        f"takes {usual:.0f} ms (median; the slowest {max(times[1:]):.0f} ms, and the first, which "
-        f"reads every event, {first:,.0f} ms), bar {BAR_MS} ms",
-        holds=usual <= BAR_MS,
+        f"P12 a scrape in ms, {name}",
+        f"{3 * WEEKS:,} slices a dataset, {RUNS:,} runs, {series:,} series: median {usual:.0f} ms "
+        f"(the slowest {max(times[1:]):.0f}, and the first, which reads every event, {first:,.0f})",
+        usual,
+        BAR_MS,
     )
 
 

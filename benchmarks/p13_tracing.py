@@ -86,9 +86,10 @@ def main(figures: Figures) -> None:
         base = min(cpu_seconds(work, turn) for turn in turns)
         mine = min([cpu_seconds(spans, turn) for turn in range(TURNS)][1:])
         figures.show(
-            f"P13 a week's {week.again()} spans: {1000 * mine:.1f} ms, the week {base:.3f} s, "
-            f"{mine / base:.1%}, bar {BAR:.0%}",
-            holds=mine <= BAR * base,
+            "P13 a week's spans by the week",
+            f"{week.again()} spans {1000 * mine:.1f} ms, the week {base:.3f} s, {mine / base:.1%}",
+            mine / base,
+            BAR,
         )
 
 

@@ -55,11 +55,8 @@ def measure(figures: Figures, name: str, url: str, bare: Callable[[Any, Any, Any
         times.append((bare_time, time.perf_counter() - started))
     found, rows = pairs_of(times), ROWS[Tier.NMS_TIER_1]
     part = 1 / found.ratio
-    figures.show(
-        f"{name}: {rows / found.ours:,.0f} rows/s, {part:.0%} of the bare rate: {found}, "
-        f"bar {LEAST_PART_OF_THE_RATE:.0%}",
-        holds=part >= LEAST_PART_OF_THE_RATE,
-    )
+    said = f"{rows / found.ours:,.0f} rows/s, {part:.0%} of the bare rate: {found}"
+    figures.show(name, said, part, LEAST_PART_OF_THE_RATE, at_least=True)
     warehouse.engine.dispose()
 
 

@@ -18,7 +18,8 @@ TIER = Tier.NMS_TIER_2
 """The tier with the most rows."""
 LENGTHS = (1, 4, 12)
 YEAR = 52
-BAR_MB = 700
+BAR_MB = 595
+"""700 with 15 % to spare."""
 
 
 def main(figures: Figures) -> None:
@@ -45,11 +46,8 @@ def _materialize(tiers: list[Tier], weeks: int, database_url: str = "") -> Done:
 
 
 def _show(figures: Figures, what: str, done: Done) -> None:
-    figures.show(
-        f"P6 {what}, all assets and checks: peak {done.peak_mb:.0f} MB, {done.seconds:.0f} s, "
-        f"bar {BAR_MB} MB",
-        holds=done.peak_mb <= BAR_MB,
-    )
+    said = f"all assets and checks: peak {done.peak_mb:.0f} MB, {done.seconds:.0f} s"
+    figures.show(f"P6 peak memory in MB, {what}", said, done.peak_mb, BAR_MB)
 
 
 if __name__ == "__main__":

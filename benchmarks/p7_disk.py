@@ -29,11 +29,9 @@ def main(figures: Figures) -> None:
             "WHERE name IN ('raw_rows', 'venue_volume_rows', 'lineage')"
         )
         (size,) = stored.fetchone()
-    figures.show(
-        f"P7 disk: text {text:,} bytes, raw and venue_volume {size:,}, ratio {size / text:.2f}, "
-        f"bar {BAR}",
-        holds=size <= BAR * text,
-    )
+    ratio = size / text
+    said = f"text {text:,} bytes, raw and venue_volume {size:,}, ratio {ratio:.2f}"
+    figures.show("P7 disk", said, ratio, BAR)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import dagster as dg
 import pytest
 
 from benchmarks.__main__ import LONG, QUICK, not_held
+from benchmarks.history import append, draw
 from otc_assets.settings import DEFAULTS
 from otc_assets_tests.conftest import REPOSITORY
 
@@ -32,7 +33,7 @@ def main(figures):
         dg.materialize([trivial], instance=instance)
         assert len(instance.get_runs()) == 1
     materialize(Path(tempfile.mkdtemp()), [], module="benchmarks.trivial", select="*")
-    figures.show("P0 a stub: 1 s, bar 2 s", holds=True)
+    figures.show("P0 a stub", "1 s", 1, 2)
 
 run(main)
 """
@@ -47,8 +48,8 @@ def main(figures):
 
 run(main)
 """
-HOLDS = STUB.format(work='figures.show("P1 one: bar 2", holds=True)')
-MISSES = STUB.format(work='figures.show("P2 two: bar 2", holds=False)')
+HOLDS = STUB.format(work='figures.show("P1 one", "1 s", 1, 2)')
+MISSES = STUB.format(work='figures.show("P2 two", "1 s", 1, 2, at_least=True)')
 FAILS = STUB.format(work="raise RuntimeError('no such luck')")
 
 
@@ -106,7 +107,7 @@ def test_a_benchmark_leaves_nothing_behind_and_prints_its_figures_alone(used: di
     folder = Path(used["DAGSTER_HOME"])
     before = contents(folder)
     done = started(NOISY, used)
-    assert (done.stdout, done.stderr) == ("P0 a stub: 1 s, bar 2 s (holds)\n", "")
+    assert (done.stdout, done.stderr) == ("P0 a stub: 1 s, bar 2 (holds)\n", "")
     assert done.returncode == 0
     assert contents(folder) == before
     with pytest.MonkeyPatch.context() as patch:
@@ -125,8 +126,22 @@ def test_every_benchmark_is_run_and_starts_so():
 
 def test_a_missed_bar_is_a_non_zero_exit(used: dict[str, str]):
     done = started(MISSES, used)
-    assert (done.stdout, done.stderr) == ("P2 two: bar 2 (MISSED)\n", "")
+    assert (done.stdout, done.stderr) == ("P2 two: 1 s, bar 2 (MISSED)\n", "")
     assert done.returncode != 0
+
+
+def test_figures_are_recorded_where_that_is_asked_and_drawn(used: dict[str, str], tmp_path: Path):
+    record, history, picture = (tmp_path / name for name in ("record", "history.csv", "all.png"))
+    for code in (HOLDS, MISSES):
+        started(code, used | {"BENCHMARK_RECORD": str(record)})
+    assert record.read_text() == "P1 one,1,<=2\nP2 two,1,>=2\n"
+    for _ in range(2):
+        append([line.split(",") for line in record.read_text().splitlines()], history)
+    header, *rows = history.read_text().splitlines()
+    assert (header, len(rows)) == ("date,commit,machine,figure,value,bar", 4)
+    assert all(row.endswith(("P1 one,1,<=2", "P2 two,1,>=2")) for row in rows)
+    draw(history, picture)
+    assert picture.read_bytes().startswith(b"\x89PNG")
 
 
 def test_what_was_printed_is_shown_if_a_benchmark_fails(used: dict[str, str]):
@@ -142,9 +157,9 @@ def test_all_run_though_one_misses_and_another_fails_and_both_are_named(
 ):
     found = not_held([["-c", code] for code in (MISSES, MISSES, FAILS, HOLDS)])
     assert capfd.readouterr().out.splitlines() == [
-        "P2 two: bar 2 (MISSED)",
-        "P2 two: bar 2 (MISSED)",
-        "P1 one: bar 2 (holds)",
+        "P2 two: 1 s, bar 2 (MISSED)",
+        "P2 two: 1 s, bar 2 (MISSED)",
+        "P1 one: 1 s, bar 2 (holds)",
     ]
     assert found == f"Missed: P2. Failed: -c {FAILS}."
     assert not_held([["-c", HOLDS]]) is None
