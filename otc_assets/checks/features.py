@@ -11,7 +11,8 @@ from otc_assets.assets.platform import Platform
 from otc_assets.assets.traces import step
 from otc_assets.checks.evaluations import evaluations, partition_keys
 from otc_assets.domain.datasets import ATS, Dataset
-from otc_assets.research.export import Inspected, file_of, inspect, is_written, later_slices
+from otc_assets.research.export import file_of, inspect, later_slices
+from otc_assets.research.feature_files import Inspected, is_written
 
 NAME = "features_are_known_once_and_not_too_early"
 
