@@ -46,8 +46,10 @@ DESCRIPTION = promises(
 
 
 def features_of(dataset: Dataset) -> list[dg.AssetKey]:
-    """Return the asset of the features, if they are made of a dataset's slices."""
-    return [FEATURES_KEY] if dataset.is_weekly else []
+    """Return the asset of the features that are made of a dataset's slices."""
+    if dataset.is_weekly:
+        return [FEATURES_KEY]
+    return [asset_key_of("features", dataset)] if dataset.features else []
 
 
 def build_features(datasets: Sequence[Dataset]) -> list[dg.AssetsDefinition]:
