@@ -20,7 +20,8 @@ from otc_assets.domain.datasets import ATS, NON_ATS, Dataset
 from otc_assets.domain.neighbours import REG_SHO_DAILY
 from otc_assets.research.export import Stores, export, export_again, later_slices
 from otc_assets.research.feature_columns import LAYOUT, VERSION
-from otc_assets.research.feature_files import Exported, Layout
+from otc_assets.research.feature_files import Exported
+from otc_assets.research.feature_layout import Layout
 from otc_assets.research.features import REACH_WEEKS
 
 FEATURES_KEY = dg.AssetKey(["features"])

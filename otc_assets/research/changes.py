@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from otc_assets.domain.revisions import Revision
-from otc_assets.research.feature_files import Layout
+from otc_assets.research.feature_layout import Layout
 from otc_assets.research.knowledge import known_from
 
 

@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from otc_assets.research.feature_files import FeatureColumn, Layout, about
+from otc_assets.research.feature_layout import FeatureColumn, Layout, about
 
 VERSION = "v2"
 """Of the definitions below; it is in each file, and is the asset's code version."""

@@ -26,13 +26,11 @@ from otc_assets.research.changes import rows_of_days
 from otc_assets.research.feature_files import (
     FILE,
     Exported,
-    FeatureColumn,
     Inspected,
-    Layout,
-    about,
     export_slice,
     inspect_slice,
 )
+from otc_assets.research.feature_layout import FeatureColumn, Layout, about
 from otc_assets.warehouse.reader import SliceReader, named
 from otc_assets.warehouse.store import Warehouse
 from otc_assets.warehouse.writer import RunIds
