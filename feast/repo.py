@@ -58,7 +58,8 @@ week = Entity(
 
 files = FileSource(
     name="otc_feature_files",
-    path=features_url(),
+    # Not the folder: below it are also the files of months and days.
+    path=f"{features_url()}/tier_slug=*/week=*/features.parquet",
     file_format=ParquetFormat(),
     timestamp_field="event_timestamp",
     created_timestamp_column="created_timestamp",
@@ -87,6 +88,9 @@ weekly_ats_features = FeatureView(
         Field(name="spike_ratio", dtype=Float64),
         Field(name="volume_zscore", dtype=Float64),
         Field(name="ats_share_pct", dtype=Float64),
+        Field(name="short_share_pct", dtype=Float64),
+        Field(name="facility_volume", dtype=Float64),
+        Field(name="venues_vs_facilities_pct", dtype=Float64),
     ],
     source=files,
     tags={

@@ -27,7 +27,7 @@ KEYS = ["symbol", "tier", "week"]
 
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Return a home with the feature files, which is set."""
+    """Return a home with the feature files, and one of a month among them, which is set."""
     folder = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("OTC_FEATURES_URL", raising=False)
@@ -35,6 +35,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         script = REPOSITORY / "feast/write_features.py"
         subprocess.run([PROJECT_PYTHON, str(script), str(folder)], check=True, cwd=folder)
         patch.setenv("OTC_HOME", str(folder))
+        place = folder / "features/_ats_blocks/period=2025-05-01"  # where a month's file lies
+        place.mkdir(parents=True)
+        pd.DataFrame({"month": ["2025-05-01"]}).to_parquet(place / "features.parquet")
         yield folder
 
 

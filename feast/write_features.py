@@ -15,7 +15,7 @@ from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.operations.derive import derive
 from otc_assets.operations.intake import ingest
-from otc_assets.research.export import export
+from otc_assets.research.export import Stores, export
 from otc_assets.sources.archive import Archive
 from otc_assets.sources.files import FileSource
 from otc_assets.warehouse.store import Warehouse
@@ -40,7 +40,7 @@ def main(folder: Path) -> None:
                 derive(store, table.name, week, run)
     ats, non_ats = stores
     for week in WEEKS:
-        export(ats, non_ats, UPath(folder / "features"), week, run)
+        export(Stores(ats, non_ats), UPath(folder / "features"), week, run)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import dagster as dg
 from otc_assets.assets.factory import build_assets
 from otc_assets.assets.features import build_features
 from otc_assets.assets.page import build_page
+from otc_assets.assets.period_features import build_period_features
 from otc_assets.assets.platform import Platform
 from otc_assets.assets.previews import accept_previews
 from otc_assets.assets.venues import build_venues
@@ -36,6 +37,7 @@ def build_defs(
         assets=[
             *(asset for dataset in datasets for asset in build_assets(dataset)),
             *build_features(datasets),
+            *build_period_features(datasets),
             *build_venues([each for each in datasets if each.is_weekly]),
             build_page([each for each in datasets if each.is_weekly]),
         ],

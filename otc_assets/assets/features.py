@@ -1,4 +1,4 @@
-"""The asset of the feature files, which are of ATS data and look at dealers' beside it."""
+"""The asset of the weekly feature files: of ATS data, with dealers' and facilities' beside it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,8 +17,12 @@ from otc_assets.assets.partitions import (
 from otc_assets.assets.platform import Platform, run_ids
 from otc_assets.assets.traces import slice_span, step
 from otc_assets.domain.datasets import ATS, NON_ATS, Dataset
-from otc_assets.research.export import Exported, export, export_again, later_slices
-from otc_assets.research.features import COLUMNS, NAMES, REACH_WEEKS, VERSION
+from otc_assets.domain.neighbours import REG_SHO_DAILY
+from otc_assets.research.export import Stores, export, export_again, later_slices
+from otc_assets.research.feature_columns import LAYOUT, VERSION
+from otc_assets.research.feature_files import Exported
+from otc_assets.research.feature_layout import Layout
+from otc_assets.research.features import REACH_WEEKS
 
 FEATURES_KEY = dg.AssetKey(["features"])
 
@@ -26,7 +30,11 @@ WHAT = """\
 Features of each symbol, as they were known: one Parquet file per tier and week (OTC_FEATURES_URL).
 
 One row per (week, tier, symbol, event_timestamp): the first publication, and each day that changed
-a feature. `docs/features.md` has the definitions, and how Feast serves them."""
+a feature. `docs/features.md` has the definitions, and how Feast serves them.
+
+The daily short sale volume (`reg_sho_daily/short_volume`) is read too. It is no upstream asset,
+because Dagster has no partition mapping from days to weeks of a tier. If days of a week arrive, or
+are corrected, after its file was written, materialize `features` of that week again."""
 KEY = ("week_ending", "tier", "symbol", "event_timestamp")
 DESCRIPTION = promises(
     WHAT,
@@ -39,12 +47,14 @@ DESCRIPTION = promises(
 
 
 def features_of(dataset: Dataset) -> list[dg.AssetKey]:
-    """Return the asset of the features, if they are made of a dataset's slices."""
-    return [FEATURES_KEY] if dataset.is_weekly else []
+    """Return the asset of the features that are made of a dataset's slices."""
+    if dataset.is_weekly:
+        return [FEATURES_KEY]
+    return [asset_key_of("features", dataset)] if dataset.features else []
 
 
 def build_features(datasets: Sequence[Dataset]) -> list[dg.AssetsDefinition]:
-    """Return the asset of the features, if ATS is one of the datasets."""
+    """Return the asset of the weekly features, if ATS is one of the datasets."""
     return [_features(datasets)] if ATS in datasets else []
 
 
@@ -63,35 +73,32 @@ def _features(datasets: Sequence[Dataset]) -> dg.AssetsDefinition:
         kinds={"python", "pandas", "parquet"},
         code_version=VERSION,
         description=DESCRIPTION,
-        metadata={"dagster/column_schema": column_schema()},
+        metadata={"dagster/column_schema": schema_shown(LAYOUT)},
     )
     @step
     def features(
         context: dg.AssetExecutionContext, platform: Platform
     ) -> dg.MaterializeResult[None]:
-        ats, non_ats, root = (
-            platform.warehouse(ATS),
-            platform.warehouse(NON_ATS),
-            platform.own_features(),
-        )
+        stores, root = _stores(platform), platform.own_features()
         requested, run = (
             sorted(slice_of(key) for key in context.partition_keys),
             run_ids(context.run),
         )
         for week in requested:
             with slice_span(ATS, "features", week) as span:
-                done = export(ats, non_ats, root, week, run)
+                done = export(stores, root, week, run)
                 span.set(rows=done.rows, reason=done.reason)
-            context.add_asset_metadata(_metadata(done), partition_key=partition_key_of(week))
+            numbers = numbers_of(done, LAYOUT)
+            context.add_asset_metadata(numbers, partition_key=partition_key_of(week))
             if done.reason:
                 context.log.warning(f"features {week}: {done.reason}")
-        for week in later_slices(ats, requested):
+        for week in later_slices(stores.ats, requested):
             with slice_span(ATS, "features", week) as span:
-                again = export_again(ats, non_ats, root, week, run)
+                again = export_again(stores, root, week, run)
                 span.set(rows=again.rows if again else None)
             if again:
                 # Not a partition of this run: logged as a materialization of its own.
-                metadata = _metadata(again) | {"refreshed": "an earlier week has changed"}
+                metadata = numbers_of(again, LAYOUT) | {"refreshed": "an earlier week has changed"}
                 materialization = dg.AssetMaterialization(
                     FEATURES_KEY, metadata=metadata, partition=partition_key_of(week)
                 )
@@ -102,7 +109,15 @@ def _features(datasets: Sequence[Dataset]) -> dg.AssetsDefinition:
     return definition
 
 
-def column_schema() -> dg.TableSchema:
+def _stores(platform: Platform) -> Stores:
+    """Return what the features are made of; in a store without days, no slice asks for them."""
+    days = platform.warehouse(REG_SHO_DAILY)
+    return Stores(
+        platform.warehouse(ATS), platform.warehouse(NON_ATS), days if days.has_content() else None
+    )
+
+
+def schema_shown(layout: Layout) -> dg.TableSchema:
     """Return the columns of a file as the UI lists them."""
     return dg.TableSchema(
         columns=[
@@ -112,18 +127,19 @@ def column_schema() -> dg.TableSchema:
                 column.description,
                 constraints=dg.TableColumnConstraints(nullable=column.nullable),
             )
-            for column in COLUMNS
+            for column in layout.columns
         ]
     )
 
 
-def _metadata(exported: Exported) -> dict[str, Any]:
+def numbers_of(exported: Exported, layout: Layout) -> dict[str, Any]:
+    """Return what the UI shows of the file of one slice."""
     if exported.reason:
         return {"dagster/partition_row_count": 0, "reason": exported.reason}
     return {
         "dagster/partition_row_count": exported.rows,
         "path": dg.MetadataValue.path(exported.path),
-        "symbols": exported.symbols,
+        "symbols" if layout.key == ["symbol"] else "records": exported.records,
         "bytes": exported.bytes,
-        "features": ", ".join(NAMES),
+        "features": ", ".join(layout.names),
     }

@@ -56,11 +56,11 @@ def tables_job(dataset: Dataset) -> Any:
     """Return the job of every asset of a dataset, with their checks."""
     return dg.define_asset_job(
         f"{dataset.name}_tables",
-        # Downstream: the features, which are of both datasets.
+        # Downstream: the features, which of the weekly datasets are of both.
         # What is of all slices has a schedule: a run should not fail for it.
         selection=dg.AssetSelection.assets(*table_keys(dataset)).downstream() - OF_ALL_SLICES,
         description=f"Every table of the {dataset.title} data, with its checks"
-        + (", and the features." if dataset.is_weekly else "."),
+        + (", and the features." if dataset.is_weekly or dataset.features else "."),
     )
 
 

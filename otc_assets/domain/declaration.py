@@ -77,6 +77,9 @@ class Dataset:
     """Its calculations: all that declare this family."""
     validated: str = "venue_volume"
     """The table that holds raw's newest revision, validated."""
+    features: str = ""
+    """The derived table of which its feature files are made, one that looks at no earlier period;
+    none if empty. The weekly two have feature files of another kind."""
     hour: int = 6
     """From which hour on, in New York, its schedules look for what is published on a day."""
     is_expected: bool = True

@@ -69,6 +69,7 @@ MONTHLY_NON_ATS = Dataset(
     section_codes={"NMS": "NMS", "OTC": "OTCE"},
     raw_table=MONTHLY_RAW,
     family=FIRMS,
+    features="symbol_summary",
     is_expected=False,
 )
 
@@ -163,6 +164,7 @@ ATS_BLOCKS = Dataset(
     twins=("venue_name",),
     family=BLOCKS,
     validated="block_volume",
+    features="block_volume",
     is_expected=False,
 )
 
@@ -182,6 +184,7 @@ OTC_BLOCKS = Dataset(
     twins=("venue_name",),
     family=BLOCKS,
     validated="block_volume",
+    features="block_volume",
     is_expected=False,
 )
 
@@ -232,6 +235,7 @@ REG_SHO_DAILY = Dataset(
     twins=(),
     family=DAYS,
     validated="short_volume",
+    features="short_volume",
     hour=19,
     is_expected=False,
 )

@@ -150,7 +150,7 @@ def _has_files(root: UPath) -> bool:
 
 def _knows_features(store: Store, root: UPath) -> bool:
     """Tell whether a file of the folder has the symbols that the store knows of its slice."""
-    for path in islice(root.rglob("*.parquet"), LOOKED_AT):
+    for path in islice(root.glob("tier_slug=*/week=*/*.parquet"), LOOKED_AT):
         names = ["tier", "week_ending", "symbol"]
         rows = pq.read_table(io.BytesIO(path.read_bytes()), columns=names).to_pandas()
         if len(rows):

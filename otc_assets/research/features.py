@@ -1,14 +1,11 @@
-"""Features of each symbol in a week, as they were known: ATS volume, and dealers' beside it.
+"""Features of each symbol in a week, as they were known: ATS volume, dealers' and facilities'.
 
 Like the snapshot they are computed from what was public on each day, never from an earlier export:
 a correction is a later row, and the order in which files arrived does not show.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from itertools import chain
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -16,156 +13,24 @@ import pyarrow as pa
 from otc_assets.calculations.concentration import concentration_rows, level_v1
 from otc_assets.calculations.rolling_6w import WINDOW_WEEKS, rolling_6w
 from otc_assets.calculations.spec import Frames
-from otc_assets.domain.calendar import is_business_day
-from otc_assets.domain.revisions import Revision
 from otc_assets.domain.shares import percent, to_shares
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.operations.frames import Knowledge
 from otc_assets.operations.snapshot import days_of_knowledge
-from otc_assets.research.knowledge import known_from
+from otc_assets.research.changes import rows_of_days
+from otc_assets.research.facilities import facilities_on, revisions_of_days, trading_days_of
+from otc_assets.research.feature_columns import FEATURES, LAYOUT, NAMES
 from otc_assets.warehouse.reader import SliceReader
 
 REACH_WEEKS = WINDOW_WEEKS
 """How many weeks later a week still counts: the trailing weeks are the six before the target."""
-VERSION = "v1"
-"""Of the definitions below; it is in each file, and is the asset's code version."""
-
-
-@dataclass(frozen=True)
-class FeatureColumn:
-    """One column of the export: its name, its type in Parquet, and what it is."""
-
-    name: str
-    type: pa.DataType
-    description: str
-    nullable: bool = False
-
-
-_MOMENT = pa.timestamp("us", tz="UTC")
-
-KEYS = (
-    FeatureColumn("week_ending", pa.date32(), "The Friday that names the reported week."),
-    FeatureColumn("tier", pa.string(), "NMS Tier 1, NMS Tier 2 or OTC."),
-    FeatureColumn("symbol", pa.string(), "As FINRA writes it."),
-    FeatureColumn(
-        "as_of_date",
-        pa.date32(),
-        "The day on which the newest of what the row rests on became public.",
-    ),
-    FeatureColumn(
-        "as_of_source", pa.string(), "What as_of_date rests on: finra, calendar or captured."
-    ),
-    FeatureColumn(
-        "is_removed",
-        pa.bool_(),
-        "A correction took the symbol out of the week: gone from this row on, features null.",
-    ),
-    FeatureColumn(
-        "event_timestamp",
-        _MOMENT,
-        "When the row was known: the end of as_of_date in New York. Never use it for an earlier "
-        "moment.",
-    ),
-    FeatureColumn("created_timestamp", _MOMENT, "When the row was computed."),
-)
-
-FEATURES = (
-    FeatureColumn("volume", pa.float64(), "Shares traded on all ATSs in the week.", nullable=True),
-    FeatureColumn(
-        "volume_per_day",
-        pa.float64(),
-        "volume / trading_days: comparable between short weeks and whole ones.",
-        nullable=True,
-    ),
-    FeatureColumn(
-        "trading_days", pa.int64(), "Days of the week on which the NYSE was open.", nullable=True
-    ),
-    FeatureColumn(
-        "notional",
-        pa.float64(),
-        "Dollars traded on all ATSs; null unless the source has it for every record.",
-        nullable=True,
-    ),
-    FeatureColumn(
-        "venue_count",
-        pa.int64(),
-        "ATSs that reported the symbol in the week, also with volume 0.",
-        nullable=True,
-    ),
-    FeatureColumn(
-        "top_venue_share",
-        pa.float64(),
-        "Percent (0 to 100) of volume on the largest ATS; null where nothing traded.",
-        nullable=True,
-    ),
-    FeatureColumn(
-        "venue_concentration_hhi",
-        pa.float64(),
-        "Six-week rolling Herfindahl-Hirschman index, 0 to 10,000: the sum over ATSs of (percent "
-        "of the symbol's volume of weeks W-5..W) squared, rounded to 2 decimals; null where "
-        "nothing traded.",
-        nullable=True,
-    ),
-    FeatureColumn(
-        "venue_turnover_pct",
-        pa.float64(),
-        "100 x (1 - ATSs of both this week and the week before / ATSs of either): 0 the same ATSs, "
-        "100 all others; null without the week before.",
-        nullable=True,
-    ),
-    FeatureColumn(
-        "volume_vs_avg",
-        pa.float64(),
-        "volume against its average over the weeks of W-5..W in which the symbol was reported, in "
-        "percent of that average: 0 is average, 100 is twice; null if the average is 0.",
-        nullable=True,
-    ),
-    FeatureColumn(
-        "weeks_in_window",
-        pa.int64(),
-        "Weeks of W-5..W in which the symbol was reported, 1 to 6.",
-        nullable=True,
-    ),
-    FeatureColumn(
-        "volume_wow_change_pct",
-        pa.float64(),
-        "Change of volume against the week before, in percent of that; null without it.",
-        nullable=True,
-    ),
-    FeatureColumn(
-        "spike_ratio",
-        pa.float64(),
-        "volume / its average over the weeks of W-6..W-1 in which the symbol was reported.",
-        nullable=True,
-    ),
-    FeatureColumn(
-        "volume_zscore",
-        pa.float64(),
-        "(volume - average) / sample standard deviation of the same weeks; null with fewer than "
-        "two of them, or where they are all equal.",
-        nullable=True,
-    ),
-    FeatureColumn(
-        "ats_share_pct",
-        pa.float64(),
-        "Percent (0 to 100) of ATS volume in ATS + non-ATS volume of tier and week; null while the "
-        "non-ATS week is not known, 100 if it is and lacks the symbol.",
-        nullable=True,
-    ),
-)
-
-COLUMNS = (*KEYS, *FEATURES)
-"""Those of a file, in their order."""
-NAMES = [feature.name for feature in FEATURES]
-
-
-def trading_days(week: WeekKey) -> int:
-    """Return on how many days of a week the NYSE was open: 5, fewer in a week with a holiday."""
-    return sum(is_business_day(week.monday + timedelta(days=n)) for n in range(5))
 
 
 def features_of(
-    week: WeekKey, frames: Frames, dealers: "pd.Series[int] | None" = None
+    week: WeekKey,
+    frames: Frames,
+    dealers: "pd.Series[int] | None" = None,
+    facilities: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Return the features of a slice: one row per symbol that was reported in the week, by symbol.
 
@@ -175,6 +40,7 @@ def features_of(
             ``weeks_back`` (0: the target week); a week that is not known has no rows.
         dealers: non-ATS volume of each symbol in the week, in millionths of a share; None while
             that is not known.
+        facilities: what `facilities_on` gives; None while the week's days are not known.
 
     """
     weekly, venues = frames["symbol_summary"], frames["venue_volume"]
@@ -182,26 +48,44 @@ def features_of(
     volume = current["total_volume"]
     rows = pd.DataFrame(index=current.index)
     rows["volume"] = to_shares(volume)
-    rows["trading_days"] = trading_days(week)
+    rows["trading_days"] = len(trading_days_of(week))
     rows["volume_per_day"] = rows["volume"] / rows["trading_days"]
     rows["notional"] = to_shares(current["total_notional"].astype("Float64"))
     rows["venue_count"] = current["venue_count"]
-    rows["ats_share_pct"] = _ats_share(volume, dealers)
+    reported = _reported(volume, dealers)
+    rows["ats_share_pct"] = percent(volume, reported)
     window = {"symbol_summary": weekly[weekly["weeks_back"] < WINDOW_WEEKS]}
     rolling = rolling_6w.compute(week, window).set_index("symbol")
     rows["volume_vs_avg"] = rolling["volume_vs_avg_pct"]
     rows["weeks_in_window"] = rolling["weeks_in_window"]
     rows = rows.join(_against_trailing_weeks(volume, weekly)).join(_venues(venues))
+    rows = rows.join(_facilities(reported, facilities))
     return rows.reset_index()[["symbol", *NAMES]].astype(_FRAME_TYPES)
 
 
 _FRAME_TYPES = {f.name: "Int64" if f.type == pa.int64() else "float64" for f in FEATURES}
 
 
-def _ats_share(volume: "pd.Series[int]", dealers: "pd.Series[int] | None") -> "pd.Series[float]":
+def _reported(
+    volume: "pd.Series[int]", dealers: "pd.Series[int] | None"
+) -> "pd.Series[int] | pd.Series[float]":
+    """Return ATS and non-ATS volume together, null while the latter is not known."""
     if dealers is None:
         return pd.Series(float("nan"), volume.index)
-    return percent(volume, volume + dealers.reindex(volume.index, fill_value=0))
+    return volume + dealers.reindex(volume.index, fill_value=0)
+
+
+def _facilities(
+    reported: "pd.Series[int] | pd.Series[float]", facilities: pd.DataFrame | None
+) -> pd.DataFrame:
+    """Hold what venues report against what the facilities saw, and say how much was sold short."""
+    names = ["short_share_pct", "facility_volume", "venues_vs_facilities_pct"]
+    if facilities is None:
+        return pd.DataFrame(float("nan"), reported.index, names)
+    seen = facilities.reindex(reported.index, fill_value=0)
+    total, short = seen["total_volume"], seen["short_volume"]
+    columns = (percent(short, total), to_shares(total), percent(reported, total))
+    return pd.DataFrame(dict(zip(names, columns, strict=True)))
 
 
 def _against_trailing_weeks(volume: "pd.Series[int]", weekly: pd.DataFrame) -> pd.DataFrame:
@@ -246,26 +130,28 @@ def _venues(venues: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def feature_history(ats: SliceReader, non_ats: SliceReader, week: WeekKey) -> pd.DataFrame:
+def feature_history(
+    ats: SliceReader, non_ats: SliceReader, week: WeekKey, days: SliceReader | None = None
+) -> pd.DataFrame:
     """Return the rows of a slice's file: one per symbol and day that changed one of its features.
 
     The first day has a row for each symbol, a later one for each symbol that changed; a symbol that
     a correction took out has a row with ``is_removed`` and no features. Only what was public by the
-    end of its ``as_of_date`` is in a row.
+    end of its ``as_of_date`` is in a row. ``days`` reads the daily short sale volume.
     """
     by_week = ats.revisions(week.window(WINDOW_WEEKS + 1))
     dealers = non_ats.revisions([week])[week] if _has_summary(non_ats, week) else []
-    revisions = list(chain(dealers, *by_week.values()))
-    before, parts = None, []
-    for day in days_of_knowledge(by_week[week], revisions):
+    daily = revisions_of_days(days, week)
+    revisions = list(chain(dealers, daily, *by_week.values()))
+
+    def known_on(day: date) -> pd.DataFrame:
         volumes = _dealers_on(non_ats, week, day) if dealers else None
-        after = features_of(week, _known_frames(ats, week, day), volumes)
-        parts.append(_changes(before, after).assign(**_known_on(day, revisions)))
-        before = after
-    rows = pd.concat(parts, ignore_index=True)
-    rows = rows.assign(week_ending=week.week_ending, tier=week.tier.value)
-    rows["created_timestamp"] = pd.Timestamp(datetime.now(UTC))
-    return rows[[c.name for c in COLUMNS]].sort_values(["symbol", "as_of_date"], ignore_index=True)
+        facilities = facilities_on(days, week, day) if days and daily else None
+        return features_of(week, _known_frames(ats, week, day), volumes, facilities)
+
+    place = {"week_ending": week.week_ending, "tier": week.tier.value}
+    moments = days_of_knowledge(by_week[week], revisions)
+    return rows_of_days(moments, known_on, revisions, LAYOUT, place)
 
 
 def _known_frames(reader: SliceReader, week: WeekKey, day: date) -> Frames:
@@ -298,26 +184,3 @@ def _dealers_on(reader: SliceReader, week: WeekKey, day: date) -> "pd.Series[int
     if week not in known.revisions:
         return None
     return known["symbol_summary"].set_index("symbol")["total_volume"]
-
-
-def _known_on(day: date, revisions: Iterable[Revision]) -> dict[str, Any]:
-    sources = {r.as_of_source for r in revisions if r.revision_date == day}
-    return {
-        "as_of_date": day,
-        "as_of_source": next(s for s in ("captured", "calendar", "finra") if s in sources),
-        "event_timestamp": pd.Timestamp(known_from(day)).tz_convert("UTC"),
-    }
-
-
-def _changes(before: pd.DataFrame | None, after: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of ``after`` that differ from ``before``, and one for each symbol gone."""
-    after = after.assign(is_removed=False)
-    if before is None:
-        return after
-    old, new = before.set_index("symbol")[NAMES], after.set_index("symbol")[NAMES]
-    old_of_new = old.reindex(new.index)
-    same = ((new == old_of_new).fillna(False) | (new.isna() & old_of_new.isna())).all(axis=1)
-    changed = after[~(same & new.index.isin(old.index)).to_numpy(dtype=bool)]
-    gone = old.index.difference(new.index)
-    removed = after.iloc[:0].reindex(range(len(gone))).assign(symbol=gone, is_removed=True)
-    return pd.concat([changed, removed], ignore_index=True) if len(gone) else changed

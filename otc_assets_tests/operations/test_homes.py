@@ -23,7 +23,7 @@ from otc_assets.operations.ownership import (
     owner_of,
 )
 from otc_assets.research import as_of, history
-from otc_assets.research.export import export
+from otc_assets.research.export import Stores, export
 from otc_assets.research.page import write_page
 from otc_assets.warehouse.migrate import downgrade
 from otc_assets.warehouse.store import Store, Warehouse
@@ -40,7 +40,7 @@ def fill(home: Path, source: Path = FIXTURES) -> Warehouse:
     ats, non_ats = (Warehouse(f"sqlite:///{home / 'otc.db'}", dataset) for dataset in DATASETS)
     pipeline.run(ats, source, home / "archive", WEEKS)
     for week in WEEKS:
-        export(ats, non_ats, UPath(home / "features"), week, pipeline.RUN)
+        export(Stores(ats, non_ats), UPath(home / "features"), week, pipeline.RUN)
     write_page(str(home / "research.html"), [ats, non_ats], TODAY)
     return ats
 

@@ -195,10 +195,10 @@ def judged(scene: Scene, day: date) -> Agreement:
         return facilities_hold_no_more_than_venues(lambda wanted: readers[wanted], key(day))
 
 
-def test_facilities_see_no_more_than_venues_report(source: Path, tmp_path: Path):
+def test_facilities_see_no_more_than_venues_report(database_url: str, source: Path, tmp_path: Path):
     """Venues have AAA of 1,600 shares in the week, as facilities; of BRK.B they have 195 of 200."""
     (tmp_path / "scene").mkdir()
-    scene = Scene(tmp_path / "scene")
+    scene = Scene(tmp_path / "scene", url=database_url)
     later = FRIDAY + timedelta(days=40)
     how = {
         "monday": str(DAYS[0]),
@@ -227,3 +227,4 @@ def test_facilities_see_no_more_than_venues_report(source: Path, tmp_path: Path)
     ]
     assert partition_key_of(key(FRIDAY)) == "2025-06-20"
     assert {ATS, NON_ATS} == set(DATASETS)
+    scene.close()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pandas as pd
 import pytest
 
 from otc_assets.assets.partitions import partition_key_of, partitions_of, slice_of
@@ -57,6 +58,7 @@ QUARTERLY = Dataset(
         "lastUpdateDate": "revision_date",
     },
     section_codes={"listed": "L", "other": "O"},
+    features="symbol_summary",
 )
 FIRST, SECOND, THIRD = (
     QUARTERLY.key("listed", day) for day in (date(2024, 1, 1), date(2024, 4, 1), date(2024, 7, 1))
@@ -96,6 +98,7 @@ class Done:
 
     store: Warehouse
     archive: Archive
+    features: Path
     results: list[dg.ExecuteInProcessResult]
 
     def known(self, day: str) -> Knowledge:
@@ -115,10 +118,14 @@ def done(
         write(source, f"{week.period}.json", [*lines, bad])
     with empty_store(request, request.param, folder) as url:
         platform = Platform(
-            database_url=url, source_url=str(source), archive_url=str(folder / "archive")
+            database_url=url,
+            source_url=str(source),
+            archive_url=str(folder / "archive"),
+            features_url=str(folder / "features"),
         )
         job = build_defs([QUARTERLY], platform=platform).resolve_implicit_global_asset_job_def()
-        keys = [dg.AssetKey(["quarterly", table.name]) for table in tables_of(QUARTERLY)]
+        names = [*(table.name for table in tables_of(QUARTERLY)), "features"]
+        keys = [dg.AssetKey(["quarterly", name]) for name in names]
         (both,) = ranges_of([FIRST, SECOND])
         store = Warehouse(url, QUARTERLY)
         with dg.DagsterInstance.ephemeral() as instance:
@@ -130,7 +137,8 @@ def done(
             changed = [line(FIRST, "AAA", "PLUM", 70, 4, CORRECTED)]
             write(source, "corrected.json", changed)
             results.append(run(partition_key=partition_key_of(FIRST)))
-        yield Done(store, Archive(str(folder / "archive"), QUARTERLY), results)
+        archive = Archive(str(folder / "archive"), QUARTERLY)
+        yield Done(store, archive, folder / "features", results)
         store.engine.dispose()
 
 
@@ -213,6 +221,25 @@ def test_each_partition_is_judged(done: Done):
         for week in (FIRST, SECOND):
             assert verdicts[table.name, "rows_are_sound", partition_key_of(week)]
     assert not verdicts["raw", "quarter_is_usual", partition_key_of(FIRST)]  # a third is refused
+
+
+def test_its_features_are_files_of_its_quarters_as_they_were_known(done: Done):
+    rows = pd.read_parquet(done.features / "_quarterly")
+    found = rows[["quarter", "tier", "symbol", "as_of_date", "total_volume", "venue_count"]]
+    first, second, corrected = (date.fromisoformat(d) for d in (*PUBLISHED.values(), CORRECTED))
+    assert found.values.tolist() == [
+        [FIRST.period, "listed", "AAA", first, 150.25, 2],
+        [FIRST.period, "listed", "AAA", corrected, 70.0, 1],
+        [SECOND.period, "listed", "AAA", second, 150.25, 2],
+    ]
+    (folder,) = (done.features / "_quarterly").iterdir()
+    assert {path.name for path in folder.iterdir()} == {"period=2024-01-01", "period=2024-04-01"}
+    judged = [
+        (check.partition, check.passed)
+        for check in done.results[0].get_asset_check_evaluations()
+        if check.asset_key.path[-1] == "features" and check.partition
+    ]
+    assert judged == [(partition_key_of(week), True) for week in (FIRST, SECOND)]
 
 
 def test_the_archive_gives_it_again(done: Done):

@@ -99,7 +99,8 @@ def test_every_dataset_of_another_grain_has_the_assets_of_its_family():
             for spec in defs.resolve_all_asset_specs()
             if spec.key.path[0] == dataset.name
         }
-        assert set(found) == {table.name for table in derived_tables_of(dataset)} | {"raw"}
+        tables = {table.name for table in derived_tables_of(dataset)}
+        assert set(found) == tables | {"raw", "features"}
         for spec in found.values():
             assert spec.partitions_def == partitions_of(dataset.slicing)
             assert str(spec.group_name).startswith(f"{dataset.name}_")

@@ -15,7 +15,9 @@ import uvicorn
 from otc_assets.domain.datasets import DATASETS
 from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import WeekKey
-from otc_assets.research.export import file_of, write_file
+from otc_assets.research.export import file_of
+from otc_assets.research.feature_columns import LAYOUT
+from otc_assets.research.feature_files import write_file
 from otc_assets.research.features import feature_history
 from otc_assets.serving.app import create_app
 from otc_assets.serving.server import options
@@ -61,7 +63,7 @@ def judged_home(filled_home: Path, tmp_path_factory: pytest.TempPathFactory) -> 
                 rows = feature_history(reader, dealers, week)
                 path = file_of(_features(folder), week)
                 path.parent.mkdir(parents=True)
-                write_file(path, rows)
+                write_file(path, rows, LAYOUT)
         for warehouse in (ats, non_ats):
             warehouse.engine.dispose()
 

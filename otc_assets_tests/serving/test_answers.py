@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -27,6 +28,7 @@ from otc_assets.research.symbols import find_symbols
 from otc_assets.research.venues import venue_share, venue_volume, venues
 from otc_assets.warehouse.engine import create_engine
 from otc_assets_tests.conftest import FIXTURES
+from otc_assets_tests.serving.conftest import serving
 
 DAY, LATER = "2025-06-25", "2025-07-30"
 IN_ORDER = ["tier", "week_ending", "symbol"]
@@ -190,3 +192,12 @@ def test_features_are_those_of_the_file(sqlite_api: httpx.Client, judged_home):
         for symbol, volume, day in rows[["symbol", "volume", "as_of_date"]].itertuples(index=False)
     ]
     assert data(sqlite_api, "features?week=2025-05-23") == []
+
+
+def test_a_file_of_an_earlier_version_has_null_where_it_lacks_a_feature(own_home: Path):
+    file = own_home / "features/tier_slug=otc/week=2025-05-16/features.parquet"
+    pd.read_parquet(file).drop(columns="facility_volume").to_parquet(file)
+    with serving(OTC_HOME=str(own_home)) as api:
+        first, *_ = data(api, "features?week=2025-05-16&tier=OTC")
+    assert first["facility_volume"] is None
+    assert first["volume"] > 0

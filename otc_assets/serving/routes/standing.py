@@ -12,8 +12,9 @@ from otc_assets.domain.calendar import today
 from otc_assets.domain.tables import QUALITY_CHECKS, REVISIONS, Column, ColumnType
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.research import facts
-from otc_assets.research.export import file_of, read_file
-from otc_assets.research.features import COLUMNS
+from otc_assets.research.export import file_of
+from otc_assets.research.feature_columns import COLUMNS
+from otc_assets.research.feature_files import read_file
 from otc_assets.research.standing import lacking, quality, revisions
 from otc_assets.serving.arguments import (
     Symbols,
@@ -138,7 +139,8 @@ def features(
     depends = repr([(week, s.st_mtime, s.st_size) for week, s in zip(slices, stats, strict=True)])
 
     def read(week: WeekKey) -> pd.DataFrame:
-        rows = read_file(file_of(root, week))
+        # A file that an earlier version has written lacks the features that are new.
+        rows = read_file(file_of(root, week)).reindex(columns=[each.name for each in FEATURES])
         return rows if wanted is None else rows[rows["symbol"].isin(wanted)]
 
     parts = by_slice(slices, read) or at_once(_no_features)
