@@ -32,6 +32,7 @@ from otc_assets.research.period_export import (
     layout_of,
     period_file_of,
 )
+from otc_assets.research.registry.files import FILE as REGISTRY
 from otc_assets.warehouse.store import Warehouse
 from otc_assets_tests.finra.neighbours import (
     Traded,
@@ -201,6 +202,7 @@ def test_the_weekly_files_above_read_as_before(home: Home, tmp_path: Path):
         place = tmp_path / "features" / file.relative_to(source)
         place.parent.mkdir(parents=True)
         place.write_bytes(file.read_bytes())
+    (desk.root / REGISTRY).write_text("dataset,venue\n")
     pd.testing.assert_frame_equal(pd.read_parquet(str(desk.root)), alone)
     filters = [("week", ">=", str(WEEK.week_ending))]
     assert len(pd.read_parquet(str(desk.root), filters=filters)) == 1

@@ -7,7 +7,8 @@ from otc_assets.research.registry.known import venue_registry
 from otc_assets.sources.places import make_folder
 from otc_assets.warehouse.store import Store
 
-FILE = "venue_registry.csv"
+FILE = "_venue_registry.csv"
+"""Who reads the feature files as one table passes by names that begin so."""
 
 
 def write_registry(store: Store, root: UPath) -> tuple[str, int]:

@@ -27,7 +27,7 @@ def done(sqlite_history: str, tmp_path_factory: pytest.TempPathFactory) -> tuple
 
 def test_the_file_has_the_rows_that_python_gives(done, sqlite_history: str):
     folder, result = done
-    rows = pd.read_csv(folder / "features" / "venue_registry.csv", dtype={"venue": str})
+    rows = pd.read_csv(folder / "features" / "_venue_registry.csv", dtype={"venue": str})
     expected = venue_registry(database_url=sqlite_history)
     assert list(rows.columns) == list(expected.columns)
     for name in ("venue", "name", "valid_from", "began_as", "successor_confidence"):
@@ -49,5 +49,5 @@ def test_the_check_warns_of_what_is_new_and_counts_it(done):
 def test_of_an_empty_store_nothing_is_written_and_nothing_is_news(sqlite_url: str, tmp_path: Path):
     result = run(sqlite_url, tmp_path)
     assert result.success
-    assert not (tmp_path / "features" / "venue_registry.csv").exists()
+    assert not (tmp_path / "features" / "_venue_registry.csv").exists()
     assert all(each.passed for each in result.get_asset_check_evaluations())
