@@ -26,9 +26,9 @@ QUICK = (
 LONG = (
     "p5_a_year",
     "p6_memory",
-    "p6_memory --year",
     "p8_orchestration",
     "p9_as_of",
+    "p11_publication",
     "p14_serve",
     "p15_workers",
 )

@@ -50,6 +50,35 @@ def specs() -> dict[str, dg.AssetSpec]:
     }
 
 
+OF_SOME_RUNS = {
+    "aiohttp",
+    "apprise",
+    "botocore",
+    "celery",
+    "dagster_postgres",
+    "duckdb",
+    "fastapi",
+    "jinja2",
+    "matplotlib",
+    "mcp",
+    "opentelemetry",
+    "polars",
+    "prometheus_client",
+    "psycopg",
+    "s3fs",
+    "uvicorn",
+}
+"""What a run of files on SQLite, or a part of the platform beside the runs, does without."""
+
+
+def test_loading_the_assets_imports_nothing_that_only_some_runs_need():
+    code = "import sys, otc_assets.definitions; print(*sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    imported = set(done.stdout.split())
+    assert "dagster" in imported
+    assert not OF_SOME_RUNS & imported
+
+
 def specs_of(dataset: str) -> dict[str, dg.AssetSpec]:
     """The assets of one dataset, by their tables."""
     mine = {name: spec for name, spec in specs().items() if spec.tags["dataset"] == dataset}
