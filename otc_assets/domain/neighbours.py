@@ -14,18 +14,24 @@ from datetime import date, timedelta
 
 from otc_assets.domain.declaration import BLOCKS, DAYS, FIRMS, Dataset
 from otc_assets.domain.grains import ALL, DAY, MONDAY, MONTH, Months, Slicing
-from otc_assets.domain.tables import MPID, SYMBOL, Column, ColumnType, raw_table
+from otc_assets.domain.tables import (
+    ISSUE_NAME,
+    MPID,
+    SYMBOL,
+    VENUE_NAME,
+    Column,
+    ColumnType,
+    raw_table,
+)
 
 ONE_MONTH_LATER = Months(2, MONDAY)
 """From the first day of a month to its publication."""
-
-VENUE_NAME = Column("venue_name", ColumnType.TEXT, "Name of the venue.", nullable=True)
 
 MONTHLY_RAW = raw_table(
     "FINRA's monthly records as they came, every revision kept. Refused lines are in rejects.",
     SYMBOL,
     MPID,
-    Column("issue_name", ColumnType.TEXT, "Name of the issue.", nullable=True),
+    ISSUE_NAME,
     VENUE_NAME,
     Column("share_volume", ColumnType.SHARES, "Shares traded in the month."),
     Column("trade_count", ColumnType.COUNT, "Trades in the month."),

@@ -42,6 +42,8 @@ class Column:
     nullable: bool = False
     sources: tuple[str, ...] = ()
     """``table.column`` of each input, for the column lineage in the UI."""
+    is_name: bool = False
+    """Whether its texts come again in many rows: the store keeps each once, in `NAMES`."""
 
 
 @dataclass(frozen=True)
@@ -119,11 +121,18 @@ DERIVED_LINEAGE = (
 )
 """What every derived table ends with."""
 
+ISSUE_NAME = Column(
+    "issue_name", ColumnType.TEXT, "Name of the issue.", nullable=True, is_name=True
+)
+VENUE_NAME = Column(
+    "venue_name", ColumnType.TEXT, "Name of the venue.", nullable=True, is_name=True
+)
+
 RAW_CONTENT = (
     SYMBOL,
     MPID,
-    Column("issue_name", ColumnType.TEXT, "Name of the issue.", nullable=True),
-    Column("venue_name", ColumnType.TEXT, "Name of the venue.", nullable=True),
+    ISSUE_NAME,
+    VENUE_NAME,
     Column("share_volume", ColumnType.SHARES, "Shares traded in the week."),
     Column("trade_count", ColumnType.COUNT, "Trades in the week."),
     Column(
@@ -425,6 +434,26 @@ INCIDENTS = Table(
             ColumnType.TIMESTAMP,
             "Until then another process tells of it.",
             nullable=True,
+        ),
+    ),
+)
+"""Of the whole store, as `EVENTS`."""
+
+NAMES = Table(
+    name="names",
+    grain="name of an issue or a venue",
+    description="Names that many rows have, kept once; of the whole store. The rows of `raw` "
+    "(`raw_rows`) have a name's number where the view `raw` shows the name. A name stays when the "
+    "last row that has it is gone.",
+    key=("number",),
+    columns=(
+        Column("number", ColumnType.COUNT, "What rows have instead of the name; not without gaps."),
+        Column("name", ColumnType.TEXT, "The name, exactly as FINRA writes it."),
+        Column(
+            "name_hash",
+            ColumnType.HASH,
+            "Start of its SHA-256, by which each is there once: PostgreSQL has no index over texts "
+            "of any length.",
         ),
     ),
 )

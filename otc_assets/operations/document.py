@@ -13,9 +13,18 @@ from otc_assets.calculations import (
 from otc_assets.domain.datasets import NEIGHBOURS, Dataset
 from otc_assets.domain.rejects import REASONS
 from otc_assets.domain.rules import rules_of
-from otc_assets.domain.tables import EVENTS, INCIDENTS, LISTINGS, RAW, REQUESTS, STORE_TABLES, Table
+from otc_assets.domain.tables import (
+    EVENTS,
+    INCIDENTS,
+    LISTINGS,
+    NAMES,
+    RAW,
+    REQUESTS,
+    STORE_TABLES,
+    Table,
+)
 
-OF_THE_STORE = (EVENTS, REQUESTS, LISTINGS, INCIDENTS)
+OF_THE_STORE = (EVENTS, NAMES, REQUESTS, LISTINGS, INCIDENTS)
 OF_ANOTHER_GRAIN = """\
 # Tables of another grain
 

@@ -152,6 +152,8 @@ class SliceIntake:
 
     def _store(self) -> SliceOutcome:
         with self.warehouse.write(self.week, self.run) as writer:
+            if len(self.received) > 1:
+                writer.enter_names("raw", (each.parsed.rows for each in self.received))
             stored = [
                 revise(writer, self.archive, each, self.treatment, self.today)
                 for each in self.received

@@ -27,7 +27,6 @@ from otc_assets.warehouse.bulk import as_series, as_stored
 from otc_assets.warehouse.cache import FrameCache
 from otc_assets.warehouse.engine import StoreError
 from otc_assets.warehouse.reader import SliceReader
-from otc_assets.warehouse.schema import rows_of
 from otc_assets.warehouse.store import Store
 
 KEPT_FILES = 24
@@ -189,8 +188,7 @@ class Recall:
         numbers = [number_of.get(key, 0) for key in keys] or [*number_of.values()] * len(rows)
         if Counter(numbers) != Counter({r["lineage_number"]: r["row_count"] for r in lineage}):
             raise self._other_rows(reader, table, week, len(rows), lineage)
-        own = rows_of(table)
-        typed = {n: _typed(rows[n], own.column(n).type) for n in names if n not in shared}
+        typed = {n: _typed(rows[n], table.column(n).type) for n in names if n not in shared}
         return pd.DataFrame({"lineage_number": numbers, **typed})
 
     def _other_rows(

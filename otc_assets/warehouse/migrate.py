@@ -21,6 +21,9 @@ from otc_assets.warehouse import timescale
 from otc_assets.warehouse.engine import create_engine, write_transaction
 from otc_assets.warehouse.schema import POSTGRES_SCHEMA, bulk_tables, metadata, rows_of, views
 
+MAKES_RAW_ANEW = "0012"
+"""The newest migration that cannot change a hypertable: its rows may be compressed."""
+
 
 class Schema(Enum):
     """How the tables of a database stand against those of this version."""
@@ -54,6 +57,9 @@ def migrate(engine: sa.Engine, dataset: Dataset = ATS, revision: str = "head") -
         if connection.dialect.name == "postgresql":
             connection.execute(sa.schema.CreateSchema(POSTGRES_SCHEMA, if_not_exists=True))
         _drop_views(connection)
+        found = MigrationContext.configure(connection).get_current_revision()
+        if found is not None and found < MAKES_RAW_ANEW:
+            _leave_timescale(connection)
         command.upgrade(alembic_config(connection), revision)
         if revision == "head":
             for each in dict.fromkeys((*every_dataset(), dataset)):

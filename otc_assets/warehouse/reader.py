@@ -19,6 +19,7 @@ from otc_assets.warehouse.bulk import as_series, select_frame
 from otc_assets.warehouse.cache import FrameCache
 from otc_assets.warehouse.engine import StoreError
 from otc_assets.warehouse.listings import offers_of
+from otc_assets.warehouse.names import NO_NAMES, NameBook, Names
 from otc_assets.warehouse.schema import rows_of, rows_table, sql_table
 
 
@@ -84,14 +85,16 @@ class SliceReader:
         dataset: Dataset,
         cache: FrameCache,
         recall: Recall = no_recall,
+        names: Names = NO_NAMES,
     ) -> None:
         """Read the tables of ``dataset`` through ``connection``, or what ``cache`` has of them.
 
-        Rows that retention has removed come from ``recall``.
+        Rows that retention has removed come from ``recall``, and ``names`` need not be read again.
         """
         self.connection = connection
         self.dataset = dataset
         self.recall = recall
+        self.names = NameBook(connection, names)
         self._cache = cache
 
     def sql_table(self, name: str) -> sa.Table:
@@ -176,7 +179,7 @@ class SliceReader:
     ) -> pd.DataFrame:
         """Return rows that are in the store, in the order of their lineage and key."""
         rows, target = rows_of(table), rows_table(table.name, self.dataset)
-        return select_frame(
+        found = select_frame(
             self.connection,
             rows,
             target,
@@ -185,6 +188,10 @@ class SliceReader:
             target.c.lineage_number.in_(numbers),
             order_by=rows.key,
         )
+        for column in rows.columns:
+            if column.is_name and column.name in found:
+                found[column.name] = self.names.texts(found[column.name])
+        return found
 
     def _with_recalled(
         self,
@@ -312,23 +319,34 @@ class SliceReader:
     def raw_names(
         self, week: SliceKey, key: str, name: str, only: str | None = None
     ) -> list[tuple[str, str | None]]:
-        """Return each value of a column of a slice's newest revision, and its name in another."""
+        """Return each value of a column of a slice's newest revision, and its name in another.
+
+        Of several names of a value the last one in the order of texts.
+        """
         manifest = self.manifest(week)
         lineage = self.lineage(
             "raw", week, source_revision=manifest and manifest["source_revision"]
         )
         rows = rows_table("raw", self.dataset).c
         query = (
-            sa.select(rows[key], sa.func.max(rows[name]))
+            sa.select(rows[key], rows[name])
+            .distinct()
             .where(
                 rows.slice == week.number,
                 rows.lineage_number.in_([record["lineage_number"] for record in lineage]),
             )
-            .group_by(rows[key])
         )
         if only is not None:
             query = query.where(rows[key] == only)
-        return [(value, named) for value, named in self.connection.execute(query)]
+        pairs = self.connection.execute(query).all()
+        texts = self.names.texts([number for _, number in pairs])
+        found: dict[str, str | None] = {}
+        for (value, _), text in zip(pairs, texts, strict=True):
+            if isinstance(text, str):
+                found[value] = max(text, found.get(value) or "")
+            else:
+                found.setdefault(value, None)
+        return list(found.items())
 
     def symbols(self) -> list[str]:
         """Return every symbol of research_snapshot, in the database's order.

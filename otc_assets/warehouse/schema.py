@@ -1,9 +1,11 @@
 """The SQL form of every table description.
 
 A table that is written slice by slice is two things in the database: its rows, each with the number
-of its lineage (`raw_rows`), and, under the table's own name, the view that shows both together.
+of its lineage (`raw_rows`), and, under the table's own name, the view that shows both together. A
+column of names has numbers in the rows, and names in the view.
 """
 
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -18,6 +20,7 @@ from otc_assets.domain.tables import (
     INCIDENTS,
     LINEAGE,
     LISTINGS,
+    NAMES,
     REJECTS,
     REQUESTS,
     Column,
@@ -62,7 +65,11 @@ def bulk_tables(dataset: Dataset = ATS) -> tuple[Table, ...]:
 def rows_of(table: Table) -> Table:
     """Return what the database keeps of a bulk table: its own columns, and where they belong."""
     shared = from_lineage(table)
-    own = [column for column in table.columns if column.name not in shared]
+    own = [
+        replace(column, type=ColumnType.COUNT) if column.is_name else column
+        for column in table.columns
+        if column.name not in shared
+    ]
     lineage = [LINEAGE.column(name) for name in LINEAGE.key]
     return Table(
         name=f"{table.name}_rows",
@@ -94,12 +101,7 @@ def views(dataset: Dataset) -> dict[str, sa.schema.CreateView]:
     lineage = stored[dataset.table_name(LINEAGE.name)]
     found = {}
     for table in bulk_tables(dataset):
-        rows, shared = stored[dataset.table_name(f"{table.name}_rows")], from_lineage(table)
-        columns = [
-            lineage.c[shared[c.name]].label(c.name) if c.name in shared else rows.c[c.name]
-            for c in table.columns
-        ]
-        query = sa.select(*columns).select_from(with_lineage(rows, lineage))
+        query = _whole(table, stored[dataset.table_name(f"{table.name}_rows")], lineage)
         name = dataset.table_name(table.name)
         found[name] = sa.schema.CreateView(query, name, metadata=schema)
         if table.name == research_snapshot.table.name:
@@ -107,6 +109,28 @@ def views(dataset: Dataset) -> dict[str, sa.schema.CreateView]:
             newest = _newest(query, dataset.grain.column.name)
             found[latest] = sa.schema.CreateView(newest, latest, metadata=schema)
     return found
+
+
+def _whole(table: Table, rows: sa.Table, lineage: sa.Table) -> sa.Select[Any]:
+    """Return the rows of a bulk table, each with its lineage and its names."""
+    shared, source = from_lineage(table), with_lineage(rows, lineage)
+    columns: list[sa.ColumnElement[Any]] = []
+    for column in table.columns:
+        if column.is_name:
+            names = NAME_TABLE.alias(f"{column.name}s")
+            source = source.outerjoin(names, names.c.number == rows.c[column.name])
+            columns.append(names.c.name.label(column.name))
+        elif column.name in shared:
+            columns.append(lineage.c[shared[column.name]].label(column.name))
+        else:
+            columns.append(rows.c[column.name])
+    return sa.select(*columns).select_from(source)
+
+
+def name_of(number: sa.ColumnElement[Any]) -> sa.ScalarSelect[Any]:
+    """Return, as a value of a query, the name that a number of a bulk table's row stands for."""
+    named = sa.select(NAME_TABLE.c.name).where(NAME_TABLE.c.number == number)
+    return named.correlate_except(NAME_TABLE).scalar_subquery()
 
 
 def with_lineage(rows: sa.Table, lineage: sa.Table) -> sa.Join:
@@ -142,7 +166,7 @@ def _sql_table(table: Table, name: str, schema: sa.MetaData, *, partitioned: boo
     options: dict[str, Any] = {}
     if partitioned:
         options["postgresql_partition_by"] = "RANGE (slice)"
-    if table is not EVENTS:  # its number counts up by itself, which needs SQLite's rowid
+    if table not in (EVENTS, NAMES):  # their numbers count up, which needs SQLite's rowid
         options["sqlite_with_rowid"] = False
     return sa.Table(
         name,
@@ -158,7 +182,8 @@ def _sql_column(table: Table, column: Column) -> sa.Column[Any]:
     sql_type = SQL_TYPES[column.type]
     if table is EVENTS and column.name in table.key:
         sql_type = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-    if column.name in LINEAGE.key:  # in every row: four bytes rather than eight
+    # In every row: four bytes rather than eight.
+    if column.name in (*LINEAGE.key, *NAMES.key) or column.is_name:
         sql_type = sa.Integer()
     return sa.Column(column.name, sql_type, nullable=column.nullable)
 
@@ -166,6 +191,10 @@ def _sql_column(table: Table, column: Column) -> sa.Column[Any]:
 EVENT_LOG = _sql_table(EVENTS, EVENTS.name, STORE.metadata, partitioned=False)
 """Of the whole database as well: its migration makes it, with what keeps it from being changed."""
 sa.Index("ix_events_event_id", EVENT_LOG.c.event_id, unique=True)
+
+NAME_TABLE = _sql_table(NAMES, NAMES.name, STORE.metadata, partitioned=False)
+"""Of the whole database too: what bulk tables of every dataset have numbers of."""
+sa.Index("ix_names_name_hash", NAME_TABLE.c.name_hash, unique=True)
 
 REQUEST_COUNTS = _sql_table(REQUESTS, REQUESTS.name, STORE.metadata, partitioned=False)
 """Of the whole database too."""

@@ -16,6 +16,7 @@ from otc_assets.domain.grains import SliceKey
 from otc_assets.warehouse.cache import FrameCache
 from otc_assets.warehouse.engine import StoreError, create_engine, shown, write_transaction
 from otc_assets.warehouse.migrate import Schema, ensure_partitions, migrate, schema_of
+from otc_assets.warehouse.names import NO_NAMES
 from otc_assets.warehouse.reader import Recall, SliceReader, no_recall
 from otc_assets.warehouse.schema import STORE, sql_table
 from otc_assets.warehouse.writer import Batch, RunIds, SliceWriter
@@ -43,6 +44,7 @@ class Store:
         self.query_seconds: float | None = None
         """How long one query may take, of connections opened from now on (default: for ever)."""
         self._cache = FrameCache()
+        self._names = NO_NAMES
         self._has_content = False
 
     @property
@@ -82,7 +84,7 @@ class Store:
 
     def close(self) -> None:
         """Close its connections; the next use opens new ones, and looks at the schema again."""
-        self._has_content = False
+        self._has_content, self._names = False, NO_NAMES
         if engine := self.__dict__.pop("engine", None):
             engine.dispose()
 
@@ -109,7 +111,7 @@ class Store:
     def read(self) -> Iterator[SliceReader]:
         """Open a transaction that only reads."""
         with self._named(), self.engine.connect() as connection, connection.begin():
-            yield SliceReader(connection, self.dataset, self._cache, self.recall)
+            yield from self._reader(connection)
 
     @contextmanager
     def read_as_of_now(self) -> Iterator[SliceReader]:
@@ -118,7 +120,13 @@ class Store:
             if connection.dialect.name == "postgresql":  # as SQLite does by itself
                 connection.execution_options(isolation_level="REPEATABLE READ")
             with connection.begin():
-                yield SliceReader(connection, self.dataset, self._cache, self.recall)
+                yield from self._reader(connection)
+
+    def _reader(self, connection: sa.Connection) -> Iterator[SliceReader]:
+        """Yield a reader, and remember the names that it has seen."""
+        reader = SliceReader(connection, self.dataset, self._cache, self.recall, self._names)
+        yield reader
+        self._names = reader.names.known
 
 
 class Warehouse(Store):
@@ -158,10 +166,17 @@ class Warehouse(Store):
             self._ensure_partitions(week.period.year)
             with write_transaction(engine, name) as connection:
                 writer = SliceWriter(
-                    connection, self.dataset, self._cache, self.recall, week, Batch(run)
+                    connection,
+                    self.dataset,
+                    self._cache,
+                    self.recall,
+                    week,
+                    Batch(run),
+                    self._names,
                 )
                 yield writer
                 writer.close()
+            self._names = writer.names.known  # now that they are there to stay
 
     def _ensure_partitions(self, year: int) -> None:
         if self.engine.dialect.name == "postgresql" and year not in self._years:

@@ -1,7 +1,7 @@
 """Writes one slice within one transaction, under its lock."""
 
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
@@ -18,6 +18,7 @@ from otc_assets.warehouse.bulk import insert_frame
 from otc_assets.warehouse.cache import FrameCache
 from otc_assets.warehouse.events import EventLog
 from otc_assets.warehouse.fingerprint import Fingerprints, content_of, fingerprints
+from otc_assets.warehouse.names import NO_NAMES, Names
 from otc_assets.warehouse.reader import Recall, SliceReader, named, of_slice
 from otc_assets.warehouse.schema import rows_of, rows_table
 
@@ -65,9 +66,10 @@ class SliceWriter(SliceReader):
         recall: Recall,
         week: SliceKey,
         batch: Batch,
+        names: Names = NO_NAMES,
     ) -> None:
         """Write ``week`` of ``dataset`` through ``connection``, as ``batch``."""
-        super().__init__(connection, dataset, cache, recall)
+        super().__init__(connection, dataset, cache, recall, names)
         self.week: AnySlice = week
         self.batch = batch
         self.events = EventLog(connection, dataset, week, batch.columns("created_at"))
@@ -93,15 +95,31 @@ class SliceWriter(SliceReader):
 
         Rows of ``keep_versions`` of a calculation stay: it is retired, and gives no new ones.
         """
-        table, target = self.table(name), rows_table(name, self.dataset)
+        table = self.table(name)
         current().set(table=name, rows=len(frame), revision=constants.get("source_revision"))
         self._remove(name, keep_versions, **scope)
         numbers = self._save_lineage(table, frame, constants)
-        own = frame.assign(slice=self.week.number, lineage_number=numbers)
-        insert_frame(self.connection, rows_of(table), target, own)
+        self._insert(table, frame.assign(slice=self.week.number, lineage_number=numbers))
         self._prints_of(name).update(fingerprints(table, frame, constants))
         rows = (name, self.week, frozenset(scope.items()))
         self._cache.put(rows, table, (self.batch.batch_id, len(frame)), frame)
+
+    def _insert(self, table: Table, rows: pd.DataFrame) -> None:
+        """Insert rows of a table, with the number of each name in its place."""
+        if columns := _names_in(table, rows):
+            numbers = self.names.numbers(rows[name] for name in columns)
+            rows = rows.assign(**dict(zip(columns, numbers, strict=True)))
+        target = rows_table(table.name, self.dataset)
+        insert_frame(self.connection, rows_of(table), target, rows)
+
+    def enter_names(self, name: str, frames: Iterable[pd.DataFrame]) -> None:
+        """Enter the names of all frames that are to be written into a table, at once.
+
+        Who enters some, and more of them later, may have what another slice's transaction waits
+        for, and wait for what that one has.
+        """
+        table = self.table(name)
+        self.names.numbers(rows[each] for rows in frames for each in _names_in(table, rows))
 
     def remove_version(self, name: str, version: str) -> int:
         """Remove the slice's rows of one version of a calculation; return how many they were."""
@@ -143,8 +161,7 @@ class SliceWriter(SliceReader):
         """
         lineage = self.lineage(name, self.week, **scope)
         rows = self.recall(self, name, self.week, lineage).assign(slice=self.week.number)
-        table, target = rows_of(self.table(name)), rows_table(name, self.dataset)
-        insert_frame(self.connection, table, target, rows)
+        self._insert(self.table(name), rows)
         self._mark(name, [row["lineage_number"] for row in lineage], None)
         restored = self._fingerprint(name, scope)
         self._hold(name, restored, scope, "the archive gives other rows than were pruned")
@@ -325,3 +342,7 @@ class SliceWriter(SliceReader):
 
     def _slice(self) -> dict[str, Constant]:
         return named(self.week)
+
+
+def _names_in(table: Table, rows: pd.DataFrame) -> list[str]:
+    return [column.name for column in table.columns if column.is_name and column.name in rows]

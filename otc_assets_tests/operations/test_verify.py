@@ -120,7 +120,7 @@ CHANGED = findings.CHANGED_ROWS
     ("table", "column", "value", "key", "stored", "recomputed"),
     [
         ("raw", "share_volume", "12", "symbol AAA, line_number 2", "12", "100.25"),
-        ("raw", "issue_name", "'X'", "symbol AAA, line_number 2", "X", "Name"),
+        ("raw", "issue_name", "venue_name", "symbol AAA, line_number 2", "Venue", "Name"),
         ("raw", "issue_name", "NULL", "symbol AAA, line_number 2", "null", "Name"),
         ("venue_volume", "trade_count", "3", "symbol AAA, mpid VENU", "3", "1"),
         ("symbol_summary", "total_volume", "111", "symbol AAA", "111", "110"),
@@ -150,6 +150,11 @@ def test_one_changed_row_is_named_and_nothing_else(
     assert found[:5] == (WEEK, table, key, column, stored)
     assert found[5] == recomputed or recomputed is None
     assert found[6] == CHANGED
+
+
+def test_a_changed_name_is_named_in_each_row_that_has_it(filled: Filled):
+    found = filled.found("UPDATE names SET name = 'X' WHERE name = 'Name'")
+    assert [each[3:] for each in found] == [("issue_name", "X", "Name", CHANGED)] * 3
 
 
 def test_a_row_that_is_lacking_or_too_many_is_named(filled: Filled):

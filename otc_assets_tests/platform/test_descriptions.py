@@ -125,7 +125,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     story.run("second")
     story.page.unlink()
     assert story.station.run(["research_page"]).success
-    story.tamper("UPDATE raw_rows SET venue_name = 'another'")
+    story.tamper("UPDATE raw_rows SET venue_name = issue_name")
     story.run("raw alone", ["raw"])
     story.run("raw with force", ["raw"], force=True)
     story.correct()

@@ -4,11 +4,20 @@ import os
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 
 from otc_assets.domain.datasets import ATS, DATASETS
 from otc_assets.domain.tiers import Tier
-from otc_assets.warehouse.engine import StoreError, create_engine
-from otc_assets.warehouse.migrate import Schema, leave_timescale, schema_of
+from otc_assets.warehouse import timescale
+from otc_assets.warehouse.engine import StoreError, create_engine, write_transaction
+from otc_assets.warehouse.migrate import (
+    Schema,
+    alembic_config,
+    downgrade,
+    leave_timescale,
+    migrate,
+    schema_of,
+)
 from otc_assets.warehouse.schema import metadata
 from otc_assets.warehouse.store import Store
 from otc_assets_tests import pipeline
@@ -67,6 +76,28 @@ def test_rows_that_are_there_move_into_hypertables(home: Home, contents: list[st
     assert {"raw_rows", "non_ats_venue_volume_rows"} <= set(hypertables)
     assert not relations(home, "p") & set(hypertables)
     assert not {name for name in relations(home, "r") if name.startswith("raw_rows_y")}
+
+
+def test_compressed_rows_get_numbers_for_their_names(home: Home, contents: list[str]):
+    """A store of the version before, with the extension: it is left, and made use of again."""
+    engine = create_engine(home.url)
+    downgrade(engine, "0011")
+    with write_transaction(engine, "migrations") as connection:
+        command.upgrade(alembic_config(connection, timescale.FOLDER), "head")
+    home.run_jobs("policy_compression")
+    compressed = (
+        "SELECT count(*) FROM timescaledb_information.chunks "
+        "WHERE is_compressed AND hypertable_name = 'raw_rows'"
+    )
+    assert home.ask(compressed) == [1]
+    assert {type(name) for name in home.ask("SELECT issue_name FROM raw_rows")} == {str}
+    migrate(engine)
+    assert home.ask(compressed) == [0]
+    assert {type(number) for number in home.ask("SELECT issue_name FROM raw_rows")} == {int}
+    assert [pipeline.content(home.store(dataset)) for dataset in DATASETS] == contents
+    home.run_jobs("policy_compression")
+    assert home.ask(compressed) == [1]
+    assert [pipeline.content(home.store(dataset)) for dataset in DATASETS] == contents
 
 
 def test_they_move_back_when_the_extension_is_to_go(home: Home, contents: list[str]):

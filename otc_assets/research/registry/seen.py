@@ -23,7 +23,7 @@ from otc_assets.research.state import state_of
 from otc_assets.research.venues import SHARE, VENUE, VOLUME
 from otc_assets.research.venues_known import revisions_known
 from otc_assets.warehouse.reader import SliceReader
-from otc_assets.warehouse.schema import rows_table
+from otc_assets.warehouse.schema import name_of, rows_table
 from otc_assets.warehouse.store import Store
 
 FIRST_LINES = 3_000
@@ -154,7 +154,8 @@ def _names(
             return found
         rows = rows_table(RAW.name, store.dataset).c
         order = rows.lineage_number, rows.line_number
-        query = sa.select(rows[VENUE], rows.venue_name, *order).where(*lines)
+        name = name_of(rows.venue_name).label("venue_name")
+        query = sa.select(rows[VENUE], name, *order).where(*lines)
         found |= _first_names(reader, query.order_by(*order).limit(FIRST_LINES))
         if lacking := venues - found.keys():
             found |= _first_names(reader, query.where(rows[VENUE].in_(lacking)))
