@@ -6,6 +6,7 @@ The daemon is Dagster's own, which launches each run as a process; it is told no
 """
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from upath import UPath
@@ -80,14 +82,15 @@ def _daemon(home: Path, server: FinraServer) -> Iterator[None]:
     command += ["-m", "otc_assets.definitions"]
     environment = os.environ | {"OTC_HOME": str(home), "PYTHONPATH": str(ROOT)}
     asked = len(server.asked(PARTITIONS))
-    with subprocess.Popen(command, cwd=home, env=environment) as process:
+    options: dict[str, Any] = {"cwd": home, "env": environment, "start_new_session": True}
+    with subprocess.Popen(command, **options) as process:
         try:
             end = time.monotonic() + PATIENCE
             while len(server.asked(PARTITIONS)) == asked:
                 _still(process, end)
             yield
         finally:
-            process.terminate()
+            os.killpg(process.pid, signal.SIGKILL)  # the code server and its runs too
 
 
 def _still(process: "subprocess.Popen[bytes] | None", end: float) -> None:
