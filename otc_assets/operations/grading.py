@@ -1,5 +1,7 @@
 """A slice's grade, from the verdicts that are in the store."""
 
+from collections.abc import Collection
+
 from otc_assets.calculations import tables_of
 from otc_assets.domain.datasets import ATS, Dataset
 from otc_assets.domain.grains import SliceKey
@@ -36,6 +38,13 @@ def refresh_comparisons(
 def _graded_verdicts(reader: SliceReader, week: SliceKey) -> list[QualityCheckResult]:
     """Return the verdicts in the store that make the grade of a slice."""
     graded = {table.name for table in graded_tables(reader.dataset)}
+    return stored_verdicts(reader, week, graded)
+
+
+def stored_verdicts(
+    reader: SliceReader, week: SliceKey, tables: Collection[str]
+) -> list[QualityCheckResult]:
+    """Return the verdicts in the store on some tables of a slice."""
     return [
         QualityCheckResult(
             record["rule"],
@@ -45,7 +54,7 @@ def _graded_verdicts(reader: SliceReader, week: SliceKey) -> list[QualityCheckRe
             record["details"],
         )
         for record in reader.records("quality_checks", week)
-        if record["table_name"] in graded
+        if record["table_name"] in tables
     ]
 
 
