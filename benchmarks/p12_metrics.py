@@ -47,7 +47,7 @@ from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.monitoring import standing
 from otc_assets.monitoring.exporter import Exporter
-from otc_assets.warehouse.schema import EVENT_LOG, sql_table
+from otc_assets.warehouse.schema import EVENT_LOG, STORE, sql_table
 from otc_assets.warehouse.store import Warehouse
 
 WEEKS = 634
@@ -74,25 +74,40 @@ def main(figures: Figures) -> None:
             _fill(url, folder)
             with mock.patch.dict(os.environ, {"OTC_DATABASE_URL": url, **postgres_url}):
                 _fill_instance()
-                _measure(figures, sa.make_url(url).get_backend_name())
+                _measure(figures, url)
 
 
-def _measure(figures: Figures, name: str) -> None:
+def _measure(figures: Figures, url: str) -> None:
+    name, warehouse = sa.make_url(url).get_backend_name(), Warehouse(url)
     with mock.patch.object(standing, "today", return_value=LAST_DAY):
         exporter = Exporter()
-        times, series = [], 0
+        first, series = _scrape(exporter)
+        quiet = [_scrape(exporter)[0] for _ in range(TURNS)]
+        busy = []
         for _ in range(TURNS):
-            started = time.perf_counter()
-            series = sum(len(family.samples) for family in exporter.collect())
-            times.append(1000 * (time.perf_counter() - started))
-    first, usual = times[0], statistics.median(times[1:])
+            _commit(warehouse)
+            busy.append(_scrape(exporter)[0])
+    usual, after = statistics.median(quiet), statistics.median(busy)
     figures.show(
         f"P12 {name}, {3 * WEEKS:,} slices a weekly dataset, months and days, {RUNS:,} runs: "
-        f"a scrape of {series:,} series takes {usual:.0f} ms (median; the slowest "
-        f"{max(times[1:]):.0f} ms, and the first, which reads every event, "
-        f"{first:,.0f} ms), bar {BAR_MS} ms",
-        holds=usual <= BAR_MS,
+        f"a scrape of {series:,} series takes {usual:.0f} ms, after a commit {after:.0f} ms "
+        f"(medians), and the first, which reads every event, {first:,.0f} ms; bar {BAR_MS} ms",
+        holds=max(usual, after) <= BAR_MS,
     )
+    warehouse.close()
+
+
+def _scrape(exporter: Exporter) -> tuple[float, int]:
+    """Return how many milliseconds a scrape takes, and how many series it has."""
+    started = time.perf_counter()
+    series = sum(len(family.samples) for family in exporter.collect())
+    return 1000 * (time.perf_counter() - started), series
+
+
+def _commit(warehouse: Warehouse) -> None:
+    """Commit something, after which the exporter looks at every slice again."""
+    with warehouse.engine.begin() as connection:
+        connection.execute(sa.update(STORE).values(created_at=STORE.c.created_at))
 
 
 def _fill(url: str, folder: Path) -> None:

@@ -299,6 +299,11 @@ class Samples:
             buckets.append((le, float(cumulated)))
         family.add_metric(labels, buckets, total)
 
+    def take(self, others: "Samples") -> None:
+        """Add the values of others, which stay as they are."""
+        for name, family in others._families.items():
+            self._family(name).samples.extend(family.samples)
+
     def __iter__(self) -> Iterator[Metric]:
         """Yield the metrics that have values."""
         return iter(self._families.values())

@@ -17,12 +17,15 @@ from otc_assets.domain.quality import GRADES, Severity, SliceStatus
 from otc_assets.domain.volume_month import this_month
 from otc_assets.monitoring.catalog import WEEKS_SHOWN, Samples
 from otc_assets.operations.status import Standing, TierStatus, standing_of
+from otc_assets.research.state import committed
 from otc_assets.sources.volume import bytes_per_month
 from otc_assets.warehouse.reader import SliceReader
 from otc_assets.warehouse.requests import LABELS, received_since
 from otc_assets.warehouse.schema import REQUEST_COUNTS, STORE
 from otc_assets.warehouse.store import Store
 
+KEPT, NEVER = "otc_metrics", (None, None)
+"""Under which name a connection keeps what the slices were, and what it keeps at first."""
 BACKUP = ".otc-backup"
 """A file in the archive's folder with the time (ISO 8601) at which it was last copied."""
 
@@ -30,22 +33,33 @@ BACKUP = ".otc-backup"
 def collect_slices(store: Store, samples: Samples) -> bool:
     """Add how the slices of a dataset stand today; return whether anybody has it.
 
-    Of a dataset that is not expected, and of which the store knows no slice, nothing is added.
+    Of a dataset that is not expected, and of which the store knows no slice, nothing is added. As
+    long as nothing is committed, the store is not asked again.
     """
-    day, dataset = today(), store.dataset
     with store.read() as reader:
-        if not (dataset.is_expected or reader.has_slices()):
-            return False
-        found = standing_of(reader, day)
-        for tier in found.tiers:
-            _add_tier(tier, samples)
-        _add_weeks(dataset, found, day, samples)
-        _add_counts(dataset, found, samples)
-        _add_failures(reader, samples)
-        _add_dead_letters(reader, samples)
-        for newest in _newest(found.slices):
-            _add_comparisons(reader, newest, samples)
-    return True
+        kept = reader.connection.info
+        as_of = today(), committed(reader.connection)
+        if kept.get(KEPT, NEVER)[0] != as_of:
+            is_there = store.dataset.is_expected or reader.has_slices()
+            kept[KEPT] = as_of, _slices(reader, as_of[0]) if is_there else None
+        found: Samples | None = kept[KEPT][1]
+    if found:
+        samples.take(found)
+    return found is not None
+
+
+def _slices(reader: SliceReader, day: date) -> Samples:
+    dataset, samples = reader.dataset, Samples()
+    found = standing_of(reader, day)
+    for tier in found.tiers:
+        _add_tier(tier, samples)
+    _add_weeks(dataset, found, day, samples)
+    _add_counts(dataset, found, samples)
+    _add_failures(reader, samples)
+    _add_dead_letters(reader, samples)
+    for newest in _newest(found.slices):
+        _add_comparisons(reader, newest, samples)
+    return samples
 
 
 def collect_store(store: Store, samples: Samples) -> None:
