@@ -27,12 +27,12 @@ materialize = echo "  $(1) ..." && { $(DEMO_SETTINGS) $(BIN)/dagster asset mater
 demo: .venv/installed ## every asset over the fixture weeks, from the command line
 	@$(DEMO_SETTINGS) $(BIN)/otc migrate
 	@mkdir -p $(DEMO_HOME) && ln -sfn ../../fixtures $(DEMO_HOME)/source
-	@echo "Materializing every asset, which takes about a minute:"
+	@echo "Materializing every asset over 94 slices (a minute, or a little more):"
 	@: > $(DEMO_HOME)/demo.log
-	@$(call materialize,60 weeks of 3 tiers,tag:grain=week,$(ALL_FIXTURES))
-	@$(call materialize,4 months of dealers,tag:dataset=monthly_non_ats,2025-05-01|NMS...2025-06-01|OTC)
-	@$(call materialize,4 months of blocks,tag:dataset=ats_blocks or tag:dataset=otc_blocks,2025-05-01...2025-06-01)
-	@$(call materialize,26 days of short sales,tag:grain=day,2025-06-30...2025-08-05)
+	@$(call materialize,60 slices of weeks,tag:grain=week,$(ALL_FIXTURES))
+	@$(call materialize,4 of dealers in months,tag:dataset=monthly_non_ats,2025-05-01|NMS...2025-06-01|OTC)
+	@$(call materialize,4 of blocks in months,tag:dataset=ats_blocks or tag:dataset=otc_blocks,2025-05-01...2025-06-01)
+	@$(call materialize,26 of short sales in days,tag:grain=day,2025-06-30...2025-08-05)
 	@$(DEMO_SETTINGS) $(BIN)/otc status --day $(DEMO_DAY) || true
 	@echo "Next: 'make serve' shows the data on http://localhost:8000, 'make demo-ui' Dagster on http://localhost:3000 (log: $(DEMO_HOME)/demo.log)."
 
