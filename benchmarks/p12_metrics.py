@@ -12,7 +12,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -107,7 +107,7 @@ def _scrape(exporter: Exporter) -> tuple[float, int]:
 def _commit(warehouse: Warehouse) -> None:
     """Commit something, after which the exporter looks at every slice again."""
     with warehouse.engine.begin() as connection:
-        connection.execute(sa.update(STORE).values(created_at=STORE.c.created_at))
+        connection.execute(sa.update(STORE).values(created_at=datetime.now(UTC)))
 
 
 def _fill(url: str, folder: Path) -> None:
