@@ -7,7 +7,7 @@ import itertools
 import os
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from functools import cache
 from pathlib import Path
@@ -16,7 +16,8 @@ from unittest import mock
 import pandas as pd
 import sqlalchemy as sa
 
-from otc_assets.calculations import output_tables
+from otc_assets.calculations import derived_tables_of
+from otc_assets.domain.grains import SliceKey
 from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.operations.derive import derive, later_weeks, refresh
@@ -54,7 +55,7 @@ def run(
     warehouse: Warehouse,
     source: Path | str,
     archive: Path | str,
-    slices: list[WeekKey],
+    slices: Sequence[SliceKey],
     today: date = TODAY,
     treatment: Treatment = VERSIONED,
 ) -> list[SliceOutcome]:
@@ -62,16 +63,20 @@ def run(
     dataset = warehouse.dataset
     index, kept = _files(str(source)).index(today, dataset), Archive(str(archive), dataset)
     outcomes = [ingest(warehouse, kept, index, week, RUN, today, treatment) for week in slices]
-    for table in output_tables():
-        outcomes += [derive(warehouse, table.name, week, RUN) for week in slices]
-        for week in later_weeks(warehouse, table.name, slices):
-            refresh(warehouse, table.name, week, RUN)
+    for name in (table.name for table in derived_tables_of(dataset)):
+        outcomes += [derive(warehouse, name, week, RUN) for week in slices]
+        for week in later_weeks(warehouse, name, slices):
+            refresh(warehouse, name, week, RUN)
     return outcomes
 
 
-def leave_to_archive(home: Path) -> str:
-    """Remove the ATS rows of a home that its archive gives again; return its store's URL."""
-    few = dict.fromkeys(("OTC_RETAIN_RAW_WEEKS", "OTC_RETAIN_VENUE_VOLUME_WEEKS"), "1")
+def leave_to_archive(home: Path, kept: timedelta = timedelta(weeks=1)) -> str:
+    """Remove the ATS rows of a home that its archive gives again; return its store's URL.
+
+    Rows of weeks that ended ``kept`` before the tests' day, or later, stay.
+    """
+    weeks = str(kept // timedelta(weeks=1))
+    few = dict.fromkeys(("OTC_RETAIN_RAW_WEEKS", "OTC_RETAIN_VENUE_VOLUME_WEEKS"), weeks)
     with mock.patch.dict(os.environ, few | {"OTC_HOME": str(home)}):
         store = Warehouse(f"sqlite:///{home / 'otc.db'}", recall=Recall())
         done = list(prune(store, expired(store, TODAY), RUN))

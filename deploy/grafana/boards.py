@@ -16,7 +16,7 @@ FOLDER = Path(__file__).parent / "dashboards"
 Fill = Callable[[dashboard.Dashboard], None]
 BOARDS: dict[str, tuple[str, str, Fill]] = {
     "operator": ("otc_assets: operator", "Does the pipeline run?", operator.fill),
-    "research": ("otc_assets: research", "Which weeks are there, how good?", research.fill),
+    "research": ("otc_assets: research", "Which slices are there, how good?", research.fill),
 }
 """By file name: the title, the description, and what fills it."""
 

@@ -41,8 +41,9 @@ def _status(board: dashboard.Dashboard) -> None:
             words={"1": ("yes", "green"), "0": ("no", RED)},
         ),
         numbers(
-            "Weeks lacking",
-            "Weeks that FINRA has published by its calendar and that the store lacks.",
+            "Slices lacking",
+            "Weeks, months and days that FINRA has published by its calendar and that the store "
+            "lacks.",
             "short",
             (f"sum by (dataset) (otc_weeks_missing{{{D}}})", "{{dataset}}"),
             steps=((1, ORANGE),),
@@ -76,15 +77,15 @@ def _lag(board: dashboard.Dashboard) -> None:
     for panel in (
         lines(
             "Ingestion lag by tier",
-            "Days past the expected publication of the first week after the newest one in the "
+            "Days past the expected publication of the first slice after the newest one in the "
             "store. Critical above 7.",
             "d",
             (f"otc_ingestion_lag_days{{{D}}}", TIER),
             steps=LATE[1:],
         ),
         lines(
-            "Oldest missing week by tier",
-            "Days past the expected publication of the week that lacks longest, interior weeks "
+            "Oldest missing slice by tier",
+            "Days past the expected publication of the slice that lacks longest, interior ones "
             "included. Warning above 3, critical above 7.",
             "d",
             (f"otc_oldest_gap_days{{{D}}}", TIER),
@@ -92,8 +93,8 @@ def _lag(board: dashboard.Dashboard) -> None:
         ),
         bars(
             "Slices by status",
-            "Slices (one tier in one week) of the store: loaded, archived by retention, missing at "
-            "the source, no longer offered, not due, refused.",
+            "Slices (one tier in one week, month or day) of the store: loaded, archived by "
+            "retention, missing at the source, no longer offered, not due, refused.",
             "short",
             (f"sum by (dataset, status) (otc_slices{{{D}}})", "{{dataset}} {{status}}"),
         ),
@@ -236,8 +237,8 @@ def _finra(board: dashboard.Dashboard) -> None:
             span=12,
         ),
         bars(
-            "Weeks no longer offered",
-            "Weeks that are due, not in the store, and dropped by FINRA: only files have them. "
+            "Slices no longer offered",
+            "Slices that are due, not in the store, and dropped by FINRA: only files have them. "
             "None of them is missing.",
             "short",
             (f"sum by (dataset) (otc_weeks_no_longer_offered{{{D}}})", "{{dataset}}"),

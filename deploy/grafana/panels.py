@@ -111,7 +111,7 @@ def matrix(
     expression: str,
     ranges: tuple[tuple[float, float, str, str], ...],
 ) -> table.Panel:
-    """Return a table with a row for each week and a column for each tier, newest week first.
+    """Return a table with a row for each period and a column for each tier, newest period first.
 
     ``ranges`` are the least and greatest value, the text and the colour of a cell.
     """
@@ -131,9 +131,13 @@ def matrix(
     return panel.targets(_targets(query, instant=True, form=PromQueryFormat.TABLE))
 
 
-def row(title: str) -> dashboard.Row:
-    """Return a heading across the dashboard."""
-    return dashboard.Row(title)
+def row(title: str, of_each: str = "") -> dashboard.Row:
+    """Return a heading across the dashboard.
+
+    With the panels below it, it is there once for each chosen value of the variable ``of_each``.
+    """
+    heading = dashboard.Row(title)
+    return heading.repeat(of_each) if of_each else heading
 
 
 def _common(panel: P, title: str, description: str, unit: str, steps: Steps, span: int) -> P:

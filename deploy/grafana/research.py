@@ -1,9 +1,10 @@
-"""The researchers' dashboard: which weeks are there, how good they are, how fresh it all is."""
+"""The researchers' dashboard: which slices are there, how good they are, how fresh it all is."""
 
 from grafana_foundation_sdk.builders import dashboard
 
 from deploy.grafana.panels import GREEN, ORANGE, RED, YELLOW, bars, lines, matrix, numbers, row
 from otc_assets.domain.quality import GRADES
+from otc_assets.monitoring.catalog import WEEKS_SHOWN
 
 D = 'dataset=~"$dataset"'
 TIER = "{{dataset}} {{tier}}"
@@ -27,8 +28,9 @@ def _latest(board: dashboard.Dashboard) -> None:
     board.with_row(row("Latest data"))
     for panel in (
         numbers(
-            "Newest week",
-            "The Friday of the newest week in the store.",
+            "Newest period",
+            "What names the newest period in the store: the Friday of a week, the first day of a "
+            "month, or the day.",
             "time:YYYY-MM-DD",
             (f"1000 * otc_latest_week_timestamp{{{D}}}", TIER),
             span=12,
@@ -41,21 +43,21 @@ def _latest(board: dashboard.Dashboard) -> None:
             span=12,
         ),
         bars(
-            "Newest week's records",
-            "Records (venue by symbol) of the newest week, and the average of five weeks before.",
+            "Newest period's records",
+            "Records (venue by symbol) of the newest period, and the average of the five before.",
             "short",
             (f"otc_latest_week_records{{{D}}}", TIER),
             (f"otc_usual_week_records{{{D}}}", TIER + " usually"),
         ),
         bars(
-            "Symbols that the newest week lacks",
-            "Symbols that traded in the week before and not in the newest one.",
+            "Symbols that the newest period lacks",
+            "Symbols that traded in the period before and not in the newest one.",
             "short",
             (f"otc_missing_symbols{{{D}}}", TIER),
         ),
         lines(
-            "Weeks taken in",
-            "Weeks of which a file was taken in, since the store was created.",
+            "Slices taken in",
+            "Slices of which a file was taken in, since the store was created.",
             "short",
             (f"otc_weeks_ingested_total{{{D}}}", TIER),
         ),
@@ -64,12 +66,12 @@ def _latest(board: dashboard.Dashboard) -> None:
 
 
 def _coverage(board: dashboard.Dashboard) -> None:
-    board.with_row(row("Coverage and grades, the newest 104 due weeks"))
+    title = f"Coverage and grades of $dataset, the newest {WEEKS_SHOWN} due periods"
+    board.with_row(row(title, of_each="dataset"))
     board.with_panel(
         matrix(
             "Coverage",
-            "Which weeks of which tiers are in the store. Of several datasets, a week is there if "
-            "it is in all of them.",
+            "Which weeks (or months, or days) of which tiers are in the store.",
             f"min by (week, tier) (otc_week_loaded{{{D}}})",
             ((1, 1, "loaded", GREEN), (0, 0, "lacking", RED)),
         )
@@ -77,8 +79,8 @@ def _coverage(board: dashboard.Dashboard) -> None:
     board.with_panel(
         matrix(
             "Grades",
-            "The grade of each week: 1 less the penalties of the quality rules that fail. A from "
-            "0.9, B from 0.8, C from 0.7, D from 0.5, F below. Of several datasets, the worst.",
+            "The grade of each of them: 1 less the penalties of the quality rules that fail. A "
+            "from 0.9, B from 0.8, C from 0.7, D from 0.5, F below.",
             f"min by (week, tier) (otc_quality_score{{{D}}})",
             BY_GRADE,
         )
@@ -89,14 +91,14 @@ def _content(board: dashboard.Dashboard) -> None:
     board.with_row(row("What is in the store"))
     for panel in (
         bars(
-            "Weeks by grade",
-            "How many slices (one tier in one week) have each grade.",
+            "Slices by grade",
+            "How many slices (one tier in one week, month or day) have each grade.",
             "short",
             (f"sum by (dataset, grade) (otc_slices_graded{{{D}}})", "{{dataset}} {{grade}}"),
         ),
         bars(
             "Corrections",
-            "Files that corrected a week which the store had already. Every revision is kept.",
+            "Files that corrected a slice which the store had already. Every revision is kept.",
             "short",
             (f"otc_revisions_total{{{D}}}", TIER),
         ),

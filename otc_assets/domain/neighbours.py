@@ -132,6 +132,10 @@ BLOCKS_RAW = raw_table(
 )
 
 
+BLOCK_MONTHS = Slicing(MONTH, (ALL,), date(2016, 10, 1))
+"""Of both sets of blocks, so that one command does both; before the second began, none is due."""
+
+
 def _block_fields(kind: str, **venue: str) -> dict[str, str]:
     """Return FINRA's fields of a set of blocks, whose names begin with ATS or OTC."""
     return {
@@ -162,7 +166,7 @@ ATS_BLOCKS = Dataset(
     first_period=date(2016, 10, 1),  # assumed; FINRA Regulatory Notice 16-14 is of that year
     venue_columns=("mpid",),
     prefix="ats_blocks",
-    slicing=Slicing(MONTH, (ALL,), date(2016, 10, 1)),
+    slicing=BLOCK_MONTHS,
     set_name="blocksSummary",
     fields=_block_fields("ATS", MPID="mpid", marketParticipantName="venue_name"),
     raw_table=BLOCKS_RAW,
@@ -182,7 +186,7 @@ OTC_BLOCKS = Dataset(
     first_period=date(2019, 12, 1),  # assumed; FINRA Regulatory Notice 19-29 brought it
     venue_columns=("venue_name",),
     prefix="otc_blocks",
-    slicing=Slicing(MONTH, (ALL,), date(2019, 12, 1)),
+    slicing=BLOCK_MONTHS,
     set_name="otcBlocksSummary",
     fields=_block_fields("OTC", crdFirmName="venue_name"),
     raw_table=BLOCKS_RAW,

@@ -1,7 +1,7 @@
 """Every metric of the exporter: its name, type, labels and meaning.
 
 The names of the design (its sections 7.1 and 8) stay as they are there; `dataset` stands beside
-`tier`.
+`tier`. So a name says week, and means the period of each dataset's grain: a week, a month or a day.
 """
 
 from collections.abc import Iterator
@@ -41,13 +41,13 @@ class Described:
 SLICES = ("dataset", "tier")
 COUNTER, GAUGE, HISTOGRAM = Kind.COUNTER, Kind.GAUGE, Kind.HISTOGRAM
 WEEKS_SHOWN = 104
-"""The metrics of single weeks show the newest due weeks of each tier, as many as these."""
+"""The metrics of single periods show the newest due ones of each tier, as many as these."""
 ROW_BOUNDS = (100, 1_000, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000)
 INGEST_BOUNDS = (0.1, 0.5, 1, 5, 10, 30, 60)
 SUMMARY_BOUNDS = (0.1, 0.5, 1, 5, 10)
 
 OF_EVENTS = (
-    Described("otc_weeks_ingested_total", COUNTER, SLICES, "Weeks of which a file was taken in."),
+    Described("otc_weeks_ingested_total", COUNTER, SLICES, "Slices of which a file was taken in."),
     Described("otc_files_ingested_total", COUNTER, SLICES, "Files taken in, corrections included."),
     Described("otc_revisions_total", COUNTER, SLICES, "Corrections taken in."),
     Described(
@@ -98,56 +98,62 @@ OF_EVENTS = (
 """What the stream of events adds up to."""
 
 OF_SLICES = (
-    Described("otc_weeks_missing", GAUGE, SLICES, "Weeks that are due and not in the store."),
+    Described("otc_weeks_missing", GAUGE, SLICES, "Slices that are due and not in the store."),
     Described(
         "otc_weeks_no_longer_offered",
         GAUGE,
         SLICES,
-        "Weeks that are due, not in the store, and dropped by FINRA; none of them is missing.",
+        "Slices that are due, not in the store, and dropped by FINRA; none of them is missing.",
     ),
     Described(
         "otc_oldest_gap_days",
         GAUGE,
         SLICES,
-        "Days past the expected publication of the week that lacks longest, history aside; 0 if "
+        "Days past the expected publication of the slice that lacks longest, history aside; 0 if "
         "none lacks.",
     ),
     Described(
         "otc_ingestion_lag_days",
         GAUGE,
         SLICES,
-        "Days past the expected publication of the first week that lacks after the newest.",
+        "Days past the expected publication of the first slice that lacks after the newest.",
     ),
     Described(
         "otc_latest_week_timestamp",
         GAUGE,
         SLICES,
-        "The newest week_ending in the store, in Unix seconds; absent without one.",
+        "The newest period in the store (its `week` label), in Unix seconds; absent without one.",
     ),
     Described(
         "otc_quality_score",
         GAUGE,
         (*SLICES, "week"),
-        f"Score of each of the newest {WEEKS_SHOWN} due weeks, 0 (worst) to 1.",
+        f"Score of each of the newest {WEEKS_SHOWN} due periods, 0 (worst) to 1.",
     ),
     Described(
         "otc_week_loaded",
         GAUGE,
         (*SLICES, "week"),
-        "Whether each of the same weeks is in the store (1) or lacks (0).",
+        "Whether each of the same periods is in the store (1) or lacks (0).",
     ),
     Described(
         "otc_missing_symbols",
         GAUGE,
         SLICES,
-        "Symbols of the week before that the newest week lacks; absent without a week before.",
+        "Symbols of the period before that the newest one lacks; absent without one before, and of "
+        "tables without this rule (blocks, days).",
     ),
-    Described("otc_latest_week_records", GAUGE, SLICES, "Rows of venue_volume in the newest week."),
+    Described(
+        "otc_latest_week_records",
+        GAUGE,
+        SLICES,
+        "Rows of venue_volume in the newest period; absent of blocks and days.",
+    ),
     Described(
         "otc_usual_week_records",
         GAUGE,
         SLICES,
-        "Their average in the five weeks before it; absent without any.",
+        "Their average in the five periods before it; absent without any.",
     ),
     Described(
         "otc_slices",
@@ -292,6 +298,11 @@ class Samples:
             cumulated += count
             buckets.append((le, float(cumulated)))
         family.add_metric(labels, buckets, total)
+
+    def take(self, others: "Samples") -> None:
+        """Add the values of others, which stay as they are."""
+        for name, family in others._families.items():
+            self._family(name).samples.extend(family.samples)
 
     def __iter__(self) -> Iterator[Metric]:
         """Yield the metrics that have values."""

@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 from upath import UPath
 
 from otc_assets.automation.storage import InstanceError, instance_that_is_set
-from otc_assets.domain.datasets import ATS, DATASETS
+from otc_assets.domain.datasets import ATS, every_dataset
 from otc_assets.monitoring.catalog import Samples
 from otc_assets.monitoring.instance import collect_instance
 from otc_assets.monitoring.standing import (
@@ -55,7 +55,9 @@ class Exporter(Collector):
         """Read nothing yet."""
         self._stream = Stream()
         self._instance: dg.DagsterInstance | None = None
-        self._stores = [store_to_read(dataset) for dataset in DATASETS]
+        self._stores = {dataset: store_to_read(dataset) for dataset in every_dataset()}
+        self._in_use = [dataset for dataset in self._stores if dataset.is_expected]
+        """The datasets that the store has, as it was last read."""
         self._commit, self._schema, self._file = _commit(), "", 0
         self._asking: Future[Samples] | None = None
         """What the archive is being asked, which may be far away, or out of reach."""
@@ -96,13 +98,14 @@ class Exporter(Collector):
     def _read_store(self) -> Samples:
         samples = Samples()
         try:
-            first = self._stores[DATASETS.index(ATS)]
+            first = self._stores[ATS]
             known = self._schema, self._file
             self._schema, self._file = schema_revision(first), file_number(first)
             if known != (self._schema, self._file):  # migrated, or another file in its place
                 self._close()
-            for store in self._stores:
-                collect_slices(store, samples)
+            self._in_use = [
+                dataset for dataset, store in self._stores.items() if collect_slices(store, samples)
+            ]
             collect_store(first, samples)
             self._stream.collect(first, samples)
         except UNREADABLE:
@@ -112,7 +115,7 @@ class Exporter(Collector):
 
     def _close(self) -> None:
         """Let the stores be opened anew, and their schema be looked at again."""
-        for store in self._stores:
+        for store in self._stores.values():
             store.close()
 
     def _read_archive(self) -> Samples:
@@ -129,7 +132,7 @@ class Exporter(Collector):
         samples = Samples()
         try:
             self._instance = self._instance or instance_that_is_set()
-            collect_instance(self._instance, samples)
+            collect_instance(self._instance, samples, self._in_use)
         except UNREADABLE:
             self._instance = None  # perhaps it is another one the next time
             raise

@@ -2,15 +2,15 @@
 
 import time
 from collections import Counter
+from collections.abc import Iterable
 from functools import cache
-from itertools import chain
 
 import dagster as dg
 from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.scheduler.instigation import InstigatorState, TickStatus
 
 from otc_assets.automation.schedules import build_schedules, page_schedule
-from otc_assets.domain.datasets import DATASETS
+from otc_assets.domain.datasets import DATASETS, Dataset
 from otc_assets.monitoring.catalog import Samples
 
 WAITING = (
@@ -22,14 +22,19 @@ HOUR = 3600
 SHOWN_TICKS = (TickStatus.SUCCESS, TickStatus.SKIPPED, TickStatus.FAILURE)
 
 
-def collect_instance(instance: dg.DagsterInstance, samples: Samples) -> None:
-    """Add how the runs, jobs, sensors and daemons of an instance stand."""
+def collect_instance(
+    instance: dg.DagsterInstance, samples: Samples, datasets: Iterable[Dataset] = DATASETS
+) -> None:
+    """Add how the runs, jobs, sensors and daemons of an instance stand.
+
+    Of the jobs, those of some datasets: nobody misses the corrections of a dataset that nobody has.
+    """
     for status in dg.DagsterRunStatus:
         count = instance.get_runs_count(dg.RunsFilter(statuses=[status]))
         samples.add("otc_runs", count, status.value.lower())
         if count and status in WAITING:
             _add_oldest(instance, status, samples)
-    _add_successes(instance, samples)
+    _add_successes(instance, samples, datasets)
     for sensor in instance.all_instigator_state(instigator_type=InstigatorType.SENSOR):
         if sensor.is_running:
             _add_ticks(instance, sensor, samples)
@@ -46,23 +51,28 @@ def _add_oldest(
         samples.add("otc_oldest_run_timestamp_seconds", since, status.value.lower())
 
 
-def _add_successes(instance: dg.DagsterInstance, samples: Samples) -> None:
+def _add_successes(
+    instance: dg.DagsterInstance, samples: Samples, datasets: Iterable[Dataset]
+) -> None:
     """Add when each job that has a schedule last succeeded.
 
     One query for each: Dagster's own query for several (`JobBucket`) reads every run on SQLite.
     """
-    for job in _job_names():
+    for job in scheduled_jobs(datasets):
         succeeded = dg.RunsFilter(job_name=job, statuses=[dg.DagsterRunStatus.SUCCESS])
         for record in instance.get_run_records(succeeded, limit=1):
             ended = record.end_time or record.update_timestamp.timestamp()
             samples.add("otc_job_last_success_timestamp_seconds", ended, job)
 
 
-@cache
-def _job_names() -> list[str]:
+def scheduled_jobs(datasets: Iterable[Dataset]) -> list[str]:
     """Return the jobs that schedules start; when others succeeded last tells nothing."""
-    by_dataset = [build_schedules(dataset) for dataset in DATASETS]
-    return sorted({each.job_name for each in [*chain(*by_dataset), page_schedule()]})
+    return sorted({page_schedule().job_name}.union(*map(_of_dataset, datasets)))
+
+
+@cache
+def _of_dataset(dataset: Dataset) -> frozenset[str]:
+    return frozenset(each.job_name for each in build_schedules(dataset))
 
 
 def _add_ticks(instance: dg.DagsterInstance, sensor: InstigatorState, samples: Samples) -> None:

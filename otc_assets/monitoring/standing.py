@@ -12,34 +12,54 @@ from upath import UPath
 
 from otc_assets.domain.calendar import due_weeks, newest_due_week, today, with_zone
 from otc_assets.domain.datasets import Dataset
+from otc_assets.domain.grains import AnySlice
 from otc_assets.domain.quality import GRADES, Severity, SliceStatus
 from otc_assets.domain.volume_month import this_month
-from otc_assets.domain.weeks import WeekKey
 from otc_assets.monitoring.catalog import WEEKS_SHOWN, Samples
 from otc_assets.operations.status import Standing, TierStatus, standing_of
+from otc_assets.research.state import committed
 from otc_assets.sources.volume import bytes_per_month
 from otc_assets.warehouse.reader import SliceReader
 from otc_assets.warehouse.requests import LABELS, received_since
 from otc_assets.warehouse.schema import REQUEST_COUNTS, STORE
 from otc_assets.warehouse.store import Store
 
+KEPT, NEVER = "otc_metrics", (None, None)
+"""Under which name a connection keeps what the slices were, and what it keeps at first."""
 BACKUP = ".otc-backup"
 """A file in the archive's folder with the time (ISO 8601) at which it was last copied."""
 
 
-def collect_slices(store: Store, samples: Samples) -> None:
-    """Add how the slices of a dataset stand today."""
-    day, dataset = today(), store.dataset
+def collect_slices(store: Store, samples: Samples) -> bool:
+    """Add how the slices of a dataset stand today; return whether anybody has it.
+
+    Of a dataset that is not expected, and of which the store knows no slice, nothing is added. As
+    long as nothing is committed, the store is not asked again.
+    """
     with store.read() as reader:
-        found = standing_of(reader, day)
-        for tier in found.tiers:
-            _add_tier(tier, samples)
-        _add_weeks(dataset, found, day, samples)
-        _add_counts(dataset, found, samples)
-        _add_failures(reader, samples)
-        _add_dead_letters(reader, samples)
-        for newest in _newest(found.slices):
-            _add_comparisons(reader, newest, samples)
+        kept = reader.connection.info
+        as_of = today(), committed(reader.connection)
+        if kept.get(KEPT, NEVER)[0] != as_of:
+            is_there = store.dataset.is_expected or reader.has_slices()
+            kept[KEPT] = as_of, _slices(reader, as_of[0]) if is_there else None
+        found: Samples | None = kept[KEPT][1]
+    if found:
+        samples.take(found)
+    return found is not None
+
+
+def _slices(reader: SliceReader, day: date) -> Samples:
+    dataset, samples = reader.dataset, Samples()
+    found = standing_of(reader, day)
+    for tier in found.tiers:
+        _add_tier(tier, samples)
+    _add_weeks(dataset, found, day, samples)
+    _add_counts(dataset, found, samples)
+    _add_failures(reader, samples)
+    _add_dead_letters(reader, samples)
+    for newest in _newest(found.slices):
+        _add_comparisons(reader, newest, samples)
+    return samples
 
 
 def collect_store(store: Store, samples: Samples) -> None:
@@ -114,15 +134,15 @@ def _add_tier(tier: TierStatus, samples: Samples) -> None:
 
 
 def _add_weeks(dataset: Dataset, found: Standing, day: date, samples: Samples) -> None:
-    """Add the score and the presence of each of the newest due weeks, and the oldest gap."""
+    """Add the score and the presence of each of the newest due periods, and the oldest gap."""
     lacking = {gap.week for gap in found.gaps}
     for tier in dataset.publication_delay:
-        mine = [gap for gap in found.gaps if gap.week.tier == tier]
+        mine = [gap for gap in found.gaps if gap.week.section == tier]
         late = [gap.days_late for gap in mine if not gap.is_history]
         samples.add("otc_oldest_gap_days", max(late, default=0), dataset.name, tier)
         first = newest_due_week(tier, day, dataset).shifted(1 - WEEKS_SHOWN)
-        for week in due_weeks(tier, first.week_ending, day, dataset):
-            labels = dataset.name, tier, week.week_ending.isoformat()
+        for week in due_weeks(tier, first.period, day, dataset):
+            labels = dataset.name, tier, week.period.isoformat()
             row = found.slices.get(week, {})
             if week in lacking or row.get("source_revision"):
                 samples.add("otc_week_loaded", week not in lacking, *labels)
@@ -132,9 +152,9 @@ def _add_weeks(dataset: Dataset, found: Standing, day: date, samples: Samples) -
 
 def _add_counts(dataset: Dataset, found: Standing, samples: Samples) -> None:
     gone = dict.fromkeys(found.dropped, SliceStatus.NOT_OFFERED)  # since it was written, perhaps
-    standing = Counter((w.tier, gone.get(w, row["status"])) for w, row in found.slices.items())
+    standing = Counter((w.section, gone.get(w, row["status"])) for w, row in found.slices.items())
     grades = Counter(
-        (week.tier, row["quality_grade"])
+        (week.section, row["quality_grade"])
         for week, row in found.slices.items()
         if row["source_revision"] and row["quality_grade"]
     )
@@ -168,24 +188,25 @@ def _add_dead_letters(reader: SliceReader, samples: Samples) -> None:
         samples.add(name, _seconds(moment), reader.dataset.name, tier)
 
 
-def _newest(slices: Mapping[WeekKey, Mapping[str, Any]]) -> list[WeekKey]:
-    """Return the newest week of each tier that is in the store."""
+def _newest(slices: Mapping[AnySlice, Mapping[str, Any]]) -> list[AnySlice]:
+    """Return the newest slice of each tier that is in the store."""
     loaded = sorted(week for week, row in slices.items() if row["source_revision"])
-    return list({week.tier: week for week in loaded}.values())
+    return list({week.section: week for week in loaded}.values())
 
 
-def _add_comparisons(reader: SliceReader, newest: WeekKey, samples: Samples) -> None:
-    """Add what the rules have found of a tier's newest week beside those before it."""
+def _add_comparisons(reader: SliceReader, newest: AnySlice, samples: Samples) -> None:
+    """Add what the rules have found of a tier's newest slice beside those before it."""
     found = {row["rule"]: row["details"] for row in reader.records("quality_checks", newest)}
     records = found.get("record_count_is_usual", {})
-    symbols = found.get("symbols_of_last_week_are_there", {})
+    period = reader.dataset.grain.name
+    symbols = found.get(f"symbols_of_last_{period}_are_there", {})
     for name, details, key in (
         ("otc_latest_week_records", records, "rows"),
         ("otc_usual_week_records", records, "average"),
         ("otc_missing_symbols", symbols, "gone"),
     ):
         if key in details:
-            samples.add(name, details[key], reader.dataset.name, newest.tier)
+            samples.add(name, details[key], reader.dataset.name, newest.section)
 
 
 def _add_requests(connection: sa.Connection, samples: Samples) -> None:

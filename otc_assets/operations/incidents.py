@@ -134,7 +134,7 @@ def _changes(reader: SliceReader, today: date, run_id: str | None) -> list[sa.Ex
 
 
 def slices_not_well(store: Store) -> list[Incident]:
-    """Return the open incidents of slices, of both datasets."""
+    """Return the open incidents of slices, of every dataset."""
     with store.engine.connect() as connection:
         return open_incidents(connection, kind=SLICE)
 

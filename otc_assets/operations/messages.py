@@ -7,7 +7,7 @@ from itertools import groupby
 
 from otc_assets.domain.datasets import every_dataset
 from otc_assets.domain.events import slice_of_id
-from otc_assets.domain.grains import AnySlice
+from otc_assets.domain.grains import ALL, AnySlice
 from otc_assets.domain.quality import Severity
 from otc_assets.warehouse.incidents import JOB, Incident
 
@@ -35,7 +35,7 @@ class Message:
 
 TEST = Message(
     "[otc_assets] A test",
-    "This address is told when something is not well with FINRA's weekly data, and when that is "
+    "This address is told when something is not well with FINRA's data, and when that is "
     "over. Nothing is wrong now: somebody ran `otc notify --test`.",
     "info",
 )
@@ -59,7 +59,7 @@ def message_of(transition: Transition, incidents: Sequence[Incident], ui: str) -
     if len(ordered) > SHOWN:
         lines.append(f"- and {len(ordered) - SHOWN} more")
     if transition is not Transition.OVER:
-        lines += ["", "`otc status` says how things stand, `otc gaps` which weeks lack."]
+        lines += ["", "`otc status` says how things stand, `otc gaps` what lacks."]
     title = f"[otc_assets] {_title_of(ordered[0].dataset)}: {_in_short(transition, ordered, grave)}"
     over = transition is Transition.OVER
     kind = "success" if over else "failure" if grave else "warning"
@@ -83,8 +83,7 @@ def _slice(incident: Incident) -> AnySlice:
 
 
 def _title_of(dataset: str | None) -> str:
-    titles = [each.title for each in every_dataset() if dataset in (None, each.name)]
-    return " and ".join(titles)
+    return next((each.title for each in every_dataset() if each.name == dataset), "all datasets")
 
 
 def _in_short(transition: Transition, incidents: Sequence[Incident], grave: int) -> str:
@@ -116,7 +115,8 @@ def _line(transition: Transition, incident: Incident) -> str:
         name = f"a run of the job {incident.subject} failed"
     else:
         week = _slice(incident)
-        name = f"{week.section}, {week.slicing.grain.words} {week.period}"
+        section = "" if week.section == ALL else f"{week.section}, "
+        name = f"{section}{week.slicing.grain.words} {week.period}"
     if transition is Transition.OVER and incident.resolved_at:
         span = f"{incident.opened_at:%Y-%m-%d %H:%M} to {incident.resolved_at:%Y-%m-%d %H:%M} UTC"
         return f"- {name} ({span}); it was {incident.severity}: {incident.reason}"

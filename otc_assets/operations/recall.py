@@ -22,7 +22,7 @@ from otc_assets.operations.revise import ORIGIN, merged
 from otc_assets.settings import setting
 from otc_assets.sources.archive import Archive
 from otc_assets.sources.errors import SourceError
-from otc_assets.sources.parse import ParsedFile, parse
+from otc_assets.sources.parse import ParsedFile, head_of, parse
 from otc_assets.warehouse.bulk import as_series, as_stored
 from otc_assets.warehouse.cache import FrameCache
 from otc_assets.warehouse.engine import StoreError
@@ -81,6 +81,23 @@ class Contents:
             if column not in stored:
                 stored = stored.assign(**{column: before[column]})
         return merged(stored, base.content_sha256, parsed, record["source"], reader.dataset)
+
+    def first_rows(
+        self, reader: SliceReader, week: SliceKey, number: int, lines: int
+    ) -> pd.DataFrame | None:
+        """Return the rows of a revision that its file's first lines give, in their order.
+
+        None where only the whole tells: several files were merged, or these lines name no slice.
+        """
+        record = reader.revision(week, number)
+        if len(reader.lineage("raw", week, source_revision=number)) > 1:
+            return None
+        try:
+            head = head_of(self._archive.get(record["archive_key"]), lines)
+            on = day_of_reading(record)
+            return parse(record["source_file"], head, week, on, reader.dataset).rows
+        except SourceError:
+            return None
 
     def _parse(self, key: str, name: str, week: SliceKey, day: date) -> ParsedFile:
         try:
@@ -158,6 +175,12 @@ class Recall:
                 rows = _computed(ArchiveReader(reader, contents), table, week, number)
             parts.append(self._numbered(reader, table, week, rows, mine))
         return pd.concat(parts, ignore_index=True)
+
+    def first_rows(
+        self, reader: SliceReader, week: SliceKey, number: int, lines: int
+    ) -> pd.DataFrame | None:
+        """Return the same as `Contents.first_rows`, which takes little time."""
+        return self._of(reader.dataset).first_rows(reader, week, number, lines)
 
     def archive(self, dataset: Dataset) -> Archive:
         """Return the archive of a dataset that rows come from."""

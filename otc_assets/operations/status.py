@@ -26,7 +26,7 @@ OF_SLICE = (
 
 @dataclass(frozen=True)
 class TierStatus:
-    """How the weeks of one tier stand."""
+    """How the slices of one tier stand: its weeks, months or days."""
 
     dataset: str
     tier: str
@@ -117,7 +117,7 @@ def _tier(
         weeks=len(loaded),
         missing=len(missing),
         late=sum(gap.severity is not Severity.INFO for gap in missing),
-        no_longer_offered=sum(week.tier == tier for week in gone),
+        no_longer_offered=sum(week.section == tier for week in gone),
         refused=sum(row["status"] == SliceStatus.REFUSED for row in rows.values()),
         archived=sum(row["status"] == SliceStatus.ARCHIVED for row in rows.values()),
         dead_letters=dead.count(tier),

@@ -75,7 +75,7 @@ def state_of(store: Store) -> State:
     """Return how the slices of a store stand, without the rows of any table being read."""
     store_id = store.store_id
     with store.read() as reader:
-        version, kept = _version(reader.connection), reader.connection.info
+        version, kept = committed(reader.connection), reader.connection.info
         name = f"otc_state_{store.dataset.name}"
         if name not in kept or kept[name][0] != version:
             kept[name] = version, _read(reader, store_id)
@@ -83,7 +83,7 @@ def state_of(store: Store) -> State:
         return state
 
 
-def _version(connection: sa.Connection) -> Any:
+def committed(connection: sa.Connection) -> Any:
     """Return what is the same, to this connection, as long as nothing was committed."""
     if connection.dialect.name == "postgresql":
         return connection.execute(sa.text("SELECT pg_current_snapshot()::text")).scalar_one()

@@ -111,6 +111,19 @@ def parse(
     )
 
 
+def head_of(data: bytes, lines: int) -> bytes:
+    """Return the first lines of a file as a file; all of it where a line is not a record."""
+    end = -1
+    for _ in range(lines):
+        if (end := data.find(b"\n", end + 1)) < 0:
+            return data
+    head = data[: end + 1]
+    if not head.lstrip().startswith(b"["):
+        return head
+    records = head.rstrip()
+    return records.removesuffix(b",") + b"]" if records.endswith(b"},") else data
+
+
 def content_of(rows: pd.DataFrame, rejects: pd.DataFrame) -> str:
     """Return the hash of what a slice's lines say, whatever their order."""
     return slice_content_hash(rows["content_hash"], rejects["raw_line"])

@@ -316,6 +316,11 @@ class SliceReader:
         query = sa.select(target.c.tier).where(target.c.source_revision.is_not(None)).limit(1)
         return self.connection.execute(query).first() is not None
 
+    def has_slices(self) -> bool:
+        """Tell whether the store knows of any slice, be it one whose file was refused."""
+        query = sa.select(self.sql_table("manifest").c.tier).limit(1)
+        return self.connection.execute(query).first() is not None
+
     def raw_names(
         self, week: SliceKey, key: str, name: str, only: str | None = None
     ) -> list[tuple[str, str | None]]:

@@ -85,11 +85,16 @@ def test_several_files_become_as_few_runs_as_rectangles(dagster: Daemon, place: 
 def test_a_whole_history_becomes_one_run_of_each_dataset(follower: Daemon, place: Place):
     shutil.copytree(FIXTURES, place.source, dirs_exist_ok=True)
     follower.tick()
-    everything = "NMS Tier 1|2025-05-02...OTC|2025-07-04"
-    assert {run.job_name: range_of(run) for run in follower.queue()} == {
-        "ats_tables": everything,
-        "non_ats_tables": everything,
-    }
+    everything, months = "NMS Tier 1|2025-05-02...OTC|2025-07-04", "2025-05-01...2025-06-01"
+    assert sorted((run.job_name, range_of(run)) for run in follower.queue()) == [
+        ("ats_blocks_tables", months),
+        ("ats_tables", everything),
+        ("monthly_non_ats_tables", "2025-05-01|NMS...2025-06-01|OTC"),
+        ("non_ats_tables", everything),
+        ("otc_blocks_tables", months),
+        ("reg_sho_daily_tables", "2025-06-30...2025-07-03"),  # the 4th of July has no file
+        ("reg_sho_daily_tables", "2025-07-07...2025-08-04"),
+    ]
 
 
 def test_a_slice_is_requested_once(dagster: Daemon, place: Place):

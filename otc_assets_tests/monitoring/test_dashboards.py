@@ -63,6 +63,15 @@ def test_panels_and_rules_ask_for_our_metrics_and_for_all_of_them():
     assert OURS - found == set()
 
 
+def test_coverage_is_a_row_of_its_own_for_each_dataset_that_is_chosen():
+    """Weeks, months and days in one table would be mostly empty."""
+    found = json.loads((FOLDER / "research.json").read_text())["panels"]
+    (heading,) = (at for at, panel in enumerate(found) if panel.get("repeat"))
+    assert found[heading]["repeat"] == "dataset"
+    assert [panel["title"] for panel in found[heading + 1 : heading + 3]] == ["Coverage", "Grades"]
+    assert found[heading + 3]["type"] == "row"
+
+
 def test_grafana_is_told_where_the_dashboards_are_and_whom_they_ask():
     provisioning = REPOSITORY / "deploy/grafana/provisioning"
     (provider,) = yaml.safe_load((provisioning / "dashboards/otc_assets.yml").read_text())[

@@ -10,9 +10,16 @@ import sqlalchemy as sa
 from deploy.prometheus.server import free_port
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.operations.incidents import reconcile, run_failed, run_succeeded
+from otc_assets.operations.messages import Transition, message_of
 from otc_assets.operations.notify import deliver
 from otc_assets.operations.sinks import Sink, sinks
-from otc_assets.warehouse.incidents import changing_incidents, select_incidents
+from otc_assets.warehouse.incidents import (
+    JOB,
+    SLICE,
+    Incident,
+    changing_incidents,
+    select_incidents,
+)
 from otc_assets.warehouse.schema import INCIDENT_LOG
 from otc_assets.warehouse.store import Warehouse
 from otc_assets_tests.sinks import HttpSink, http_sink, mail_sink
@@ -110,7 +117,7 @@ def test_the_text_names_the_week_the_severity_the_reason_and_the_run(
         "- warning: NMS Tier 1, week ending 2025-05-16: not in the store; FINRA was to publish it "
         "on 2025-06-02, over 3 days ago\n"
         "  https://dagster.example/runs/a-watch\n\n"
-        "`otc status` says how things stand, `otc gaps` which weeks lack."
+        "`otc status` says how things stand, `otc gaps` what lacks."
     )
     load(late, LATE)
     look(late, 5)
@@ -126,6 +133,19 @@ def test_the_text_names_the_week_the_severity_the_reason_and_the_run(
         "was warning: not in the store; FINRA was to publish it on 2025-06-02, over 3 days ago\n"
         "  https://dagster.example/runs/a-watch"
     )
+
+
+def test_a_month_is_named_without_a_tier_that_it_has_not():
+    month = Incident(SLICE, "ats_blocks all:2025-05-01", "ats_blocks", "warning", "refused", None)
+    message = message_of(Transition.BEGINS, [month], "")
+    assert message.title == "[otc_assets] ATS block: 1 new problem, none critical"
+    assert "- warning: month 2025-05-01: refused\n" in message.body
+
+
+def test_a_job_of_several_datasets_is_told_under_one_title():
+    job = Incident(JOB, "write_research_page", None, "warning", "no room", "a-run")
+    title = message_of(Transition.OVER, [job], "").title
+    assert title == "[otc_assets] all datasets: 1 problem over"
 
 
 def test_a_store_that_lacks_hundreds_of_weeks_gives_one_message(late: Warehouse, sink: HttpSink):

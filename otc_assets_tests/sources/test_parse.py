@@ -1,5 +1,6 @@
 """A parsed file says what its text says: no line is lost, no figure is rounded."""
 
+import json
 import re
 from collections import Counter
 from datetime import date
@@ -13,7 +14,7 @@ from otc_assets.domain.datasets import ATS
 from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import WeekKey
 from otc_assets.sources.errors import SourceError
-from otc_assets.sources.parse import row_columns
+from otc_assets.sources.parse import head_of, row_columns
 from otc_assets_tests.sources.samples import (
     FIXTURES,
     WEEK,
@@ -267,3 +268,23 @@ def test_the_real_totals_of_the_api_are_no_rows_of_a_venue(real_data):
     path = real_data / "api" / "weeklySummary_ATS_W_SMBL_T1_AAPL.json"
     with pytest.raises(SourceError, match=r"no known dialect .*lacks marketParticipantName"):
         parsed(path.read_bytes(), path.name, WEEK)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "finra_otc_weekly_tier1_20250519.csv",
+        "non_ats/finra_non_ats_tier1_week_2025-05-02.json",
+    ],
+)
+def test_the_first_lines_of_a_file_are_a_file_with_its_first_records(name: str):
+    data = (FIXTURES / name).read_bytes()
+    assert data.startswith(head_of(data, 7).rstrip(b"]"))
+    is_json = name.endswith(".json")
+    records = json.loads(head_of(data, 7)) if is_json else head_of(data, 7).splitlines()[1:]
+    assert records == (json.loads(data) if is_json else data.splitlines()[1:])[:6]
+
+
+@pytest.mark.parametrize("data", [b"a|b\n1|2\n", b"[", b'[{"a":\n1}, {"a":\n2},\n{"a": 3}]\n'])
+def test_a_short_file_or_one_with_records_across_lines_is_its_own_head(data: bytes):
+    assert head_of(data, 2 if b"{" in data else 3) == data

@@ -1,11 +1,12 @@
 """Which venues were seen in which weeks, under which names, as known at the end of a day.
 
 What is there is read from venue_share, which is never pruned; names and symbols from the records.
-Where only the archive keeps a slice's records, its names and symbols are not known. Of a slice that
-was corrected after the day, all is read from the revision that was known.
+Where only the archive keeps a slice's records, its file is parsed again, which each process does
+once. Of a slice that was corrected after the day, all is read from the revision that was known.
 """
 
-from collections.abc import Iterable, Mapping
+import threading
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import date
@@ -19,6 +20,7 @@ from otc_assets.domain.revisions import Revision
 from otc_assets.domain.tables import RAW
 from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import WeekKey
+from otc_assets.operations.recall import Recall
 from otc_assets.research.state import state_of
 from otc_assets.research.venues import SHARE, VENUE, VOLUME
 from otc_assets.research.venues_known import revisions_known
@@ -30,6 +32,8 @@ FIRST_LINES = 3_000
 """Lines of a slice in which names are looked for first: nearly all venues are among them, and all
 lines of a year take two seconds."""
 COLUMNS = ["venue", "tier", "week_ending", "name"]
+_recalling = threading.Lock()
+"""Held while a slice's records come from the archive: a large one takes much memory."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,7 @@ def _of_revision(store: Store, week: WeekKey, number: int) -> frozenset[str]:
     """Return the venues of a slice's older revision, which stays as it is."""
     with store.read() as reader:
         if (lines := _lines(reader, RAW.name, week, source_revision=number)) is None:
-            return frozenset(reader.frame(RAW.name, week, [VENUE], source_revision=number)[VENUE])
+            return frozenset(_recalled(reader, week, number, [VENUE])[VENUE])
         rows = rows_table(RAW.name, store.dataset)
         query = sa.select(rows.c[VENUE]).where(*lines).distinct()
         return frozenset(reader.connection.execute(query).scalars())
@@ -97,6 +101,14 @@ def _lines(reader: SliceReader, table: str, week: WeekKey, **equal: Any) -> list
         return None
     numbers = [record["lineage_number"] for record in lineage]
     return [rows.c.slice == week.number, rows.c.lineage_number.in_(numbers)]
+
+
+def _recalled(
+    reader: SliceReader, week: WeekKey, number: int, columns: Sequence[str]
+) -> pd.DataFrame:
+    """Return columns of a revision's records that the archive keeps, in the order of its lines."""
+    with _recalling:  # fresh: what is read once is not to drive other frames out of memory
+        return reader.frame(RAW.name, week, columns, fresh=True, source_revision=number)
 
 
 def seen(slices: Slices, *, named: bool = True) -> pd.DataFrame:
@@ -151,7 +163,7 @@ def _names(
     found: dict[str, str] = {}
     with store.read() as reader:
         if (lines := _lines(reader, RAW.name, week, source_revision=number)) is None:
-            return found
+            return _names_recalled(store, reader, week, number, venues)
         rows = rows_table(RAW.name, store.dataset).c
         order = rows.lineage_number, rows.line_number
         name = name_of(rows.venue_name).label("venue_name")
@@ -160,6 +172,24 @@ def _names(
         if lacking := venues - found.keys():
             found |= _first_names(reader, query.where(rows[VENUE].in_(lacking)))
     return {mpid: name for mpid, name in found.items() if mpid in venues}
+
+
+def _names_recalled(
+    store: Store, reader: SliceReader, week: WeekKey, number: int, venues: AbstractSet[str]
+) -> dict[str, str]:
+    """Return the same from the archive: from the first lines of its file, or from all of them."""
+    if isinstance(store.recall, Recall):
+        first = store.recall.first_rows(reader, week, number, FIRST_LINES)
+        if first is not None and venues <= (found := _named(first, venues)).keys():
+            return found
+    return _named(_recalled(reader, week, number, [VENUE, "venue_name"]), venues)
+
+
+def _named(records: pd.DataFrame, venues: AbstractSet[str]) -> dict[str, str]:
+    """Return the first name that each of some venues has in records."""
+    is_named = records["venue_name"].fillna("") != ""
+    first = records[is_named & records[VENUE].isin(venues)].drop_duplicates(VENUE)
+    return dict(zip(first[VENUE], first["venue_name"], strict=True))
 
 
 def _first_names(reader: SliceReader, lines: sa.Select[Any]) -> dict[str, str]:
@@ -175,15 +205,13 @@ def _first_names(reader: SliceReader, lines: sa.Select[Any]) -> dict[str, str]:
 
 
 def traded(slices: Slices, venue: str, weeks: Iterable[date]) -> dict[WeekKey, set[str]]:
-    """Return the symbols of a venue by slice, of each slice of some weeks that can tell."""
+    """Return the symbols of a venue by slice, of each slice of some weeks that is known."""
     known = [WeekKey(tier, week) for week in weeks for tier in Tier]
     found: dict[WeekKey, set[str]] = {}
     with slices.store.read() as reader:
         for week in (each for each in known if each in slices.venues):
             mine = [m for m in slices.venues[week] if venue_of(slices.store, m) == venue]
-            symbols = _symbols(reader, week, *slices.revisions[week], mine)
-            if symbols is not None:
-                found[week] = symbols
+            found[week] = _symbols(reader, week, *slices.revisions[week], mine)
     return found
 
 
@@ -194,15 +222,16 @@ def venue_of(store: Store, mpid: str) -> str:
 
 def _symbols(
     reader: SliceReader, week: WeekKey, then: Revision, now: Revision, mpids: list[str]
-) -> set[str] | None:
-    """Return the symbols of some venues in a revision; None if the archive alone keeps its rows."""
+) -> set[str]:
+    """Return the symbols of some venues in a revision."""
+    if not mpids:
+        return set()
     name, equal = RAW.name, {"source_revision": then.source_revision}
     if then == now:
         name, equal = VOLUME.name, {}
     if (lines := _lines(reader, name, week, **equal)) is None:
-        return None
-    if not mpids:
-        return set()
+        records = _recalled(reader, week, then.source_revision, ["symbol", VENUE])
+        return set(records.loc[records[VENUE].isin(mpids), "symbol"])
     rows = rows_table(name, reader.dataset)
     query = sa.select(rows.c.symbol).where(*lines, rows.c[VENUE].in_(mpids))
     return set(reader.connection.execute(query).scalars())

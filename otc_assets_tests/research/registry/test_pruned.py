@@ -1,44 +1,64 @@
-"""Where the archive alone keeps the records, who was there is known, but not under which name."""
+"""Where the archive alone keeps the records, the registry is what it was before."""
 
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from otc_assets.operations.recall import UnreadableError
 from otc_assets.research import venue_registry
+from otc_assets.warehouse.store import Store
 from otc_assets_tests import pipeline
-from otc_assets_tests.research.registry.history import friday
+from otc_assets_tests.research.registry.history import CORRECTED, friday
+
+ON_ITS_DAY, TODAY = "2024-06-01", None
+"""Before the correction of week 9, and before week 20 was public; and now."""
 
 
 @pytest.fixture(scope="module")
 def pruned_url(venue_home: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The history, of which the store has no records any more."""
+    """The history, of whose first half the store has no records any more."""
     own = shutil.copytree(venue_home, tmp_path_factory.mktemp("pruned") / "own")
-    return pipeline.leave_to_archive(own)
+    return pipeline.leave_to_archive(own, pipeline.TODAY - friday(10))
 
 
-def test_first_and_last_weeks_are_known_without_the_records(pruned_url: str):
-    rows = venue_registry(dataset="ats", database_url=pruned_url)
-    lives = [(r.venue, r.valid_from.date(), r.last_week.date()) for r in rows.itertuples()]
-    assert lives == [
-        ("BACK", friday(1), friday(3)),
-        ("BACK", friday(18), friday(20)),
-        ("GONE", friday(1), friday(12)),
-        ("NEWB", friday(11), friday(20)),
-        ("OLDA", friday(1), friday(10)),
-        ("OTCV", friday(15), friday(18)),
-        ("RENM", friday(1), friday(20)),
-        ("REUS", friday(1), friday(20)),
-        ("SPEL", friday(1), friday(20)),
-    ]
-    assert rows["name"].isna().all()
-    assert rows["successor"].isna().all()
+@pytest.fixture
+def archive(venue_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The archive of the home that was copied, which has the same bytes."""
+    monkeypatch.setenv("OTC_HOME", str(venue_home))
 
 
-def test_an_older_revision_is_read_from_the_archive(
-    pruned_url: str, venue_home: Path, monkeypatch: pytest.MonkeyPatch
+def test_half_of_the_weeks_are_in_the_archive_alone(pruned_url: str):
+    with Store(pruned_url).read() as reader:
+        pruned = {name: {w for w, _ in reader.pruned(name)} for name in ("raw", "venue_volume")}
+    assert pruned["raw"] == pruned["venue_volume"]
+    assert {week.week_ending for week in pruned["raw"]} == {friday(n) for n in range(1, 11)}
+    assert friday(CORRECTED) in {week.week_ending for week in pruned["raw"]}
+
+
+@pytest.mark.usefixtures("archive")
+@pytest.mark.parametrize("day", [TODAY, ON_ITS_DAY])
+def test_names_and_successors_of_pruned_weeks_are_not_forgotten(
+    day: str | None, pruned_url: str, sqlite_history: str
 ):
-    monkeypatch.setenv("OTC_HOME", str(venue_home))  # its archive has the same bytes
-    rows = venue_registry("2024-06-01", "ats", pruned_url).set_index("venue")
-    # Week 9 was corrected later, and week 20 is not public yet.
-    assert (rows.at["RENM", "weeks_seen"], rows.at["RENM", "weeks_known"]) == (19, 19)
+    whole = venue_registry(day, "ats", sqlite_history)
+    assert whole["name"].notna().all()
+    pd.testing.assert_frame_equal(venue_registry(day, "ats", pruned_url), whole)
+
+
+@pytest.mark.usefixtures("archive")
+def test_of_a_week_that_was_corrected_later_the_older_names_count(pruned_url: str):
+    """Week 9 was the first under the new name, until it was published again."""
+    then = venue_registry(ON_ITS_DAY, "ats", pruned_url)
+    now = venue_registry(None, "ats", pruned_url)
+    begins = [each[each["name"] == "ELM MIDPOINT ATS"]["valid_from"].item() for each in (then, now)]
+    assert [each.date() for each in begins] == [friday(9), friday(10)]
+
+
+def test_without_its_archive_the_registry_does_not_guess(
+    pruned_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("OTC_HOME", str(tmp_path))
+    with pytest.raises(UnreadableError, match="archive"):
+        venue_registry("2024-05-20", "ats", pruned_url)
