@@ -38,15 +38,17 @@ symbol_option = click.option(
 def chosen_datasets(names: tuple[str, ...]) -> list[Dataset]:
     """Return the datasets that `datasets_option` names.
 
-    If it names none, the weekly ones, and those of another grain of which the store has anything.
+    If it names none, the weekly ones, and those of another grain of which the store has anything,
+    be it a file that was refused.
     """
     if names:
         return [dataset for dataset in EVERY_DATASET if dataset.name in names]
-    return [
-        dataset
-        for dataset in EVERY_DATASET
-        if dataset.is_expected or store_to_read(dataset).has_content()
-    ]
+    return [dataset for dataset in EVERY_DATASET if dataset.is_expected or _is_there(dataset)]
+
+
+def _is_there(dataset: Dataset) -> bool:
+    with store_to_read(dataset).read() as reader:
+        return reader.has_slices()
 
 
 @click.command("as-of")
