@@ -18,7 +18,7 @@ QUICK = (
     "p1_p2_one_week",
     "p3_p4_bulk_write",
     "p7_disk",
-    "p8_orchestration --weeks 20",
+    "p8_orchestration --weeks 4",
     "p10_command",
     "p12_metrics",
     "p13_tracing",
@@ -26,6 +26,7 @@ QUICK = (
 LONG = (
     "p5_a_year",
     "p6_memory",
+    "p8_orchestration --weeks 20",
     "p8_orchestration",
     "p9_as_of",
     "p11_publication",

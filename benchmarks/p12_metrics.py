@@ -88,9 +88,11 @@ def _measure(figures: Figures, url: str) -> None:
             _commit(warehouse)
             busy.append(_scrape(exporter)[0])
     usual, after = statistics.median(quiet), statistics.median(busy)
-    said = f"{3 * WEEKS:,} weekly slices a dataset, months, days, {RUNS:,} runs, {series:,} series"
-    figures.show(f"P12 a scrape in ms, {name}", f"{said}; the first {first:,.0f} ms", usual, BAR_MS)
-    figures.show(f"P12 a scrape after a commit in ms, {name}", said, after, BAR_MS)
+    said = f"{3 * WEEKS:,} weekly slices a dataset, {RUNS:,} runs, {series:,} series"
+    quick = f"{usual:.0f} ms (the first, which reads every event, {first:,.0f}); {said}"
+    figures.show(f"P12 a scrape in ms, {name}", quick, usual, BAR_MS)
+    name = f"P12 a scrape after a commit in ms, {name}"
+    figures.show(name, f"{after:.0f} ms; {said}", after, BAR_MS)
     warehouse.close()
 
 

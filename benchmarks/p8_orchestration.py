@@ -1,9 +1,9 @@
 """P8: Dagster's own cost of a range over all assets and checks, work stubbed, on both storages.
 
 Beside it the same in plain Dagster (`plain_dagster`), with Dagster's own storage classes. By
-default all history, 1,812 slices, once; ``--weeks 20`` does 60 in seven pairs. ``--home`` does
-ours alone on PostgreSQL, keeps the instance's ``dagster.yaml`` and leaves the server running until
-Enter, so that the UI can be looked at.
+default all history, 1,812 slices, once; ``--weeks`` of up to 20 are done in seven pairs.
+``--home`` does ours alone on PostgreSQL, keeps the instance's ``dagster.yaml`` and leaves the
+server running until Enter, so that the UI can be looked at.
 """
 
 import argparse
