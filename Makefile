@@ -85,11 +85,11 @@ format: .venv/installed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: .venv/installed ## speed beside a baseline, in a home of its own: a few minutes
-	$(BIN)/python -m benchmarks
+bench: .venv/installed ## speed beside a baseline, in a home of its own: a few minutes; RECORD=1 keeps the figures
+	$(BIN)/python -m benchmarks $(if $(RECORD),--record)
 
 bench-full: .venv/installed ## the same over a year and over all history: about an hour
-	$(BIN)/python -m benchmarks --full
+	$(BIN)/python -m benchmarks --full $(if $(RECORD),--record)
 
 # Without a warning of the package that carries the PostgreSQL server.
 CHAOS = PYTHONWARNINGS='ignore:XDG_RUNTIME_DIR is not set' $(BIN)/python -m chaos

@@ -49,9 +49,9 @@ def main() -> str | None:
 def recorded(benchmarks: list[list[str]]) -> str | None:
     """Do the same, and add the figures to the history and its picture."""
     with tempfile.NamedTemporaryFile() as file:
-        os.environ[measure.RECORD] = file.name
+        os.environ[measure.RECORD], stamp = file.name, history.stamp()
         found = not_held(benchmarks)
-        history.append(csv.reader(Path(file.name).read_text().splitlines()))
+        history.append(stamp, csv.reader(Path(file.name).read_text().splitlines()))
     history.draw()
     return found
 

@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
+from textwrap import wrap
 
 from matplotlib.figure import Figure
 
@@ -22,10 +23,14 @@ COLUMNS = ("date", "commit", "machine", "figure", "value", "bar")
 PANELS_A_ROW = 4
 
 
-def append(figures: Iterable[list[str]], history: Path = HISTORY) -> None:
-    """Add the figures (name, value, bar) of one run."""
+def stamp() -> list[str]:
+    """Return what is measured from now on: date, commit and machine."""
+    return [f"{datetime.now(UTC):%Y-%m-%d %H:%M}", _commit(), _machine()]
+
+
+def append(shared: list[str], figures: Iterable[list[str]], history: Path = HISTORY) -> None:
+    """Add the figures (name, value, bar) of one run, whose ``shared`` is its `stamp`."""
     is_new = not history.exists()
-    shared = [f"{datetime.now(UTC):%Y-%m-%d %H:%M}", _commit(), _machine()]
     with history.open("a", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         if is_new:
@@ -41,14 +46,15 @@ def draw(history: Path = HISTORY, picture: Path = PICTURE) -> None:
     lines = -(-len(names) // PANELS_A_ROW)
     figure = Figure(figsize=(3.4 * PANELS_A_ROW, 1.9 * lines), layout="constrained")
     panels = figure.subplots(lines, PANELS_A_ROW, squeeze=False).flat
-    for axes, name in zip(panels, names, strict=False):
+    for name, axes in zip(names, panels, strict=False):  # in this order: it takes no panel too many
         mine = [row for row in rows if row["figure"] == name]
         runs = [f"{row['date'][:10]}\n{row['commit']}" for row in mine]
         at = list(range(len(runs)))
         axes.plot(at, [float(row["value"]) for row in mine], marker="o")
         bar = mine[-1]["bar"]
         axes.axhline(float(bar[2:]), linestyle="--", color="grey")
-        axes.set_title(f"{name}\nbar {bar}", fontsize=7)
+        axes.set_title("\n".join([*wrap(name, 44), f"bar {bar}"]), fontsize=7)
+        axes.margins(y=0.15)
         axes.set_ylim(bottom=0)
         axes.set_xticks(at[:: max(1, len(at) // 3)], runs[:: max(1, len(at) // 3)], fontsize=6)
         axes.tick_params(axis="y", labelsize=6)

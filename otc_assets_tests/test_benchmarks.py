@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 
 from benchmarks.__main__ import LONG, QUICK, not_held
-from benchmarks.history import append, draw
+from benchmarks.history import append, draw, stamp
 from otc_assets.settings import DEFAULTS
 from otc_assets_tests.conftest import REPOSITORY
 
@@ -136,7 +136,7 @@ def test_figures_are_recorded_where_that_is_asked_and_drawn(used: dict[str, str]
         started(code, used | {"BENCHMARK_RECORD": str(record)})
     assert record.read_text() == "P1 one,1,<=2\nP2 two,1,>=2\n"
     for _ in range(2):
-        append([line.split(",") for line in record.read_text().splitlines()], history)
+        append(stamp(), [line.split(",") for line in record.read_text().splitlines()], history)
     header, *rows = history.read_text().splitlines()
     assert (header, len(rows)) == ("date,commit,machine,figure,value,bar", 4)
     assert all(row.endswith(("P1 one,1,<=2", "P2 two,1,>=2")) for row in rows)
