@@ -1,6 +1,6 @@
 """The asset of the weekly feature files: of ATS data, with dealers' and facilities' beside it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import dagster as dg
@@ -17,6 +17,7 @@ from otc_assets.assets.partitions import (
 from otc_assets.assets.platform import Platform, run_ids
 from otc_assets.assets.traces import slice_span, step
 from otc_assets.domain.datasets import ATS, NON_ATS, Dataset
+from otc_assets.domain.grains import AnySlice
 from otc_assets.domain.neighbours import REG_SHO_DAILY
 from otc_assets.research.export import Stores, export, export_again, later_slices
 from otc_assets.research.feature_columns import LAYOUT, VERSION
@@ -79,19 +80,8 @@ def _features(datasets: Sequence[Dataset]) -> dg.AssetsDefinition:
     def features(
         context: dg.AssetExecutionContext, platform: Platform
     ) -> dg.MaterializeResult[None]:
-        stores, root = _stores(platform), platform.own_features()
-        requested, run = (
-            sorted(slice_of(key) for key in context.partition_keys),
-            run_ids(context.run),
-        )
-        for week in requested:
-            with slice_span(ATS, "features", week) as span:
-                done = export(stores, root, week, run)
-                span.set(rows=done.rows, reason=done.reason)
-            numbers = numbers_of(done, LAYOUT)
-            context.add_asset_metadata(numbers, partition_key=partition_key_of(week))
-            if done.reason:
-                context.log.warning(f"features {week}: {done.reason}")
+        stores, root, run = _stores(platform), platform.own_features(), run_ids(context.run)
+        requested = export_each(context, ATS, LAYOUT, lambda week: export(stores, root, week, run))
         for week in later_slices(stores.ats, requested):
             with slice_span(ATS, "features", week) as span:
                 again = export_again(stores, root, week, run)
@@ -107,6 +97,26 @@ def _features(datasets: Sequence[Dataset]) -> dg.AssetsDefinition:
 
     definition: dg.AssetsDefinition = features
     return definition
+
+
+def export_each(
+    context: dg.AssetExecutionContext,
+    dataset: Dataset,
+    layout: Layout,
+    write: Callable[[AnySlice], Exported],
+) -> list[AnySlice]:
+    """Write the file of each slice of the run, and tell the UI and the log; return the slices."""
+    slices = sorted(slice_of(key, dataset.slicing) for key in context.partition_keys)
+    for each in slices:
+        with slice_span(dataset, "features", each) as span:
+            done = write(each)
+            span.set(rows=done.rows, reason=done.reason)
+        metadata = numbers_of(done, layout)
+        context.add_asset_metadata(metadata, partition_key=partition_key_of(each))
+        if done.reason:
+            name = " ".join(context.asset_key.path)
+            context.log.warning(f"{name} {each}: {done.reason}")
+    return slices
 
 
 def _stores(platform: Platform) -> Stores:

@@ -6,16 +6,10 @@ import dagster as dg
 
 from otc_assets.assets.descriptions import STATE_IDEMPOTENT, after_weeks, promises
 from otc_assets.assets.factory import OWNERS, tags_of
-from otc_assets.assets.features import features_of, numbers_of, schema_shown
-from otc_assets.assets.partitions import (
-    asset_key_of,
-    backfill_policy,
-    partition_key_of,
-    partitions_of,
-    slice_of,
-)
+from otc_assets.assets.features import export_each, features_of, schema_shown
+from otc_assets.assets.partitions import asset_key_of, backfill_policy, partitions_of
 from otc_assets.assets.platform import Platform, run_ids
-from otc_assets.assets.traces import slice_span, step
+from otc_assets.assets.traces import step
 from otc_assets.domain.datasets import Dataset
 from otc_assets.research.period_export import calculation_of, export_period, layout_of
 
@@ -66,14 +60,7 @@ def _features(dataset: Dataset) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[None]:
         store, root = platform.warehouse(dataset), platform.own_features()
         run = run_ids(context.run)
-        for each in sorted(slice_of(key, dataset.slicing) for key in context.partition_keys):
-            with slice_span(dataset, "features", each) as span:
-                done = export_period(store, root, each, run)
-                span.set(rows=done.rows, reason=done.reason)
-            numbers = numbers_of(done, layout)
-            context.add_asset_metadata(numbers, partition_key=partition_key_of(each))
-            if done.reason:
-                context.log.warning(f"{dataset.name} features {each}: {done.reason}")
+        export_each(context, dataset, layout, lambda each: export_period(store, root, each, run))
         return dg.MaterializeResult()
 
     definition: dg.AssetsDefinition = features

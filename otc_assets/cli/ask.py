@@ -43,12 +43,12 @@ def chosen_datasets(names: tuple[str, ...]) -> list[Dataset]:
     """
     if names:
         return [dataset for dataset in EVERY_DATASET if dataset.name in names]
-    return [dataset for dataset in EVERY_DATASET if dataset.is_expected or _is_there(dataset)]
+    return [dataset for dataset in EVERY_DATASET if _is_in_use(dataset)]
 
 
-def _is_there(dataset: Dataset) -> bool:
+def _is_in_use(dataset: Dataset) -> bool:
     with store_to_read(dataset).read() as reader:
-        return reader.has_slices()
+        return reader.is_in_use()
 
 
 @click.command("as-of")

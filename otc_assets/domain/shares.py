@@ -53,6 +53,12 @@ def to_shares(millionths: Any) -> Any:
     return millionths / MILLIONTHS
 
 
+def floats_in_shares(millionths: "pd.Series[Any]") -> "pd.Series[float]":
+    """Return a column of quantities in shares as plain floats, NaN where one is null."""
+    floats: pd.Series[float] = to_shares(millionths.astype("Float64")).astype("float64")
+    return floats
+
+
 def format_shares(millionths: int) -> str:
     """Return the exact decimal text of a quantity; whole numbers print as whole numbers."""
     whole, fraction = divmod(abs(int(millionths)), MILLIONTHS)

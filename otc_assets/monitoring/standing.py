@@ -40,8 +40,7 @@ def collect_slices(store: Store, samples: Samples) -> bool:
         kept = reader.connection.info
         as_of = today(), committed(reader.connection)
         if kept.get(KEPT, NEVER)[0] != as_of:
-            is_there = store.dataset.is_expected or reader.has_slices()
-            kept[KEPT] = as_of, _slices(reader, as_of[0]) if is_there else None
+            kept[KEPT] = as_of, _slices(reader, as_of[0]) if reader.is_in_use() else None
         found: Samples | None = kept[KEPT][1]
     if found:
         samples.take(found)

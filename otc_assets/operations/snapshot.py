@@ -74,13 +74,29 @@ def days_of_knowledge(own: Iterable[Revision], context: Iterable[Revision]) -> l
     return sorted({first} | {r.revision_date for r in context if r.revision_date > first})
 
 
+def source_of_day(day: date, revisions: Iterable[Revision]) -> str:
+    """Return what says that a day is the day of its revisions: the least certain of what does."""
+    sources = {r.as_of_source for r in revisions if r.revision_date == day}
+    return next(s for s in ("captured", "calendar", "finra") if s in sources)
+
+
+def changes_of(
+    before: pd.DataFrame, after: pd.DataFrame, key: list[str], compared: list[str]
+) -> "tuple[pd.DataFrame, pd.Index[Any]]":
+    """Return the rows of ``after`` that are new or have other values, and what is gone."""
+    old, new = before.set_index(key)[compared], after.set_index(key)[compared]
+    old_of_new = old.reindex(new.index)
+    same = ((new == old_of_new).fillna(False) | (new.isna() & old_of_new.isna())).all(axis=1)
+    is_same = same.to_numpy(dtype=bool) & new.index.isin(old.index)
+    return after[~is_same], old.index.difference(new.index)
+
+
 def _standing(
     then: Knowledge, day: date, revisions: Iterable[Revision], quality: Quality | None
 ) -> dict[str, Any]:
-    sources = {r.as_of_source for r in revisions if r.revision_date == day}
     return {
         "as_of_date": day,
-        "as_of_source": next(s for s in ("captured", "calendar", "finra") if s in sources),
+        "as_of_source": source_of_day(day, revisions),
         "source_revision": then.revisions[then.week].source_revision,
         **quality_columns(quality),
     }
@@ -90,12 +106,7 @@ def _changes(before: pd.DataFrame | None, after: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of ``after`` that differ from ``before``, and one for each symbol gone."""
     if before is None:
         return after
-    old, new = before.set_index("symbol")[COMPARED], after.set_index("symbol")[COMPARED]
-    old_of_new = old.reindex(new.index)
-    same = ((new == old_of_new).fillna(False) | (new.isna() & old_of_new.isna())).all(axis=1)
-    known_before = new.index.isin(old.index)
-    changed = after[~(same.to_numpy(dtype=bool) & known_before)]
-    gone = old.index.difference(new.index)
+    changed, gone = changes_of(before, after, ["symbol"], COMPARED)
     removed = (
         after.iloc[:0]
         .reindex(range(len(gone)))

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from otc_assets.domain.revisions import Revision
+from otc_assets.operations.snapshot import changes_of, source_of_day
 from otc_assets.research.feature_layout import Layout
 from otc_assets.research.knowledge import known_from
 
@@ -43,27 +44,21 @@ def rows_of_days(
 
 
 def _stamps(day: date, revisions: Iterable[Revision]) -> dict[str, Any]:
-    sources = {r.as_of_source for r in revisions if r.revision_date == day}
     return {
         "as_of_date": day,
-        "as_of_source": next(s for s in ("captured", "calendar", "finra") if s in sources),
+        "as_of_source": source_of_day(day, revisions),
         "event_timestamp": pd.Timestamp(known_from(day)).tz_convert("UTC"),
     }
 
 
 def _changes(before: pd.DataFrame | None, after: pd.DataFrame, layout: Layout) -> pd.DataFrame:
     """Return the rows of ``after`` that differ from ``before``, and one for each record gone."""
-    key, names = layout.key, layout.names
     after = after.assign(is_removed=False)
     if before is None:
         return after
-    old, new = before.set_index(key)[names], after.set_index(key)[names]
-    old_of_new = old.reindex(new.index)
-    same = ((new == old_of_new).fillna(False) | (new.isna() & old_of_new.isna())).all(axis=1)
-    changed = after[~(same & new.index.isin(old.index)).to_numpy(dtype=bool)]
-    gone = old.index.difference(new.index)
+    changed, gone = changes_of(before, after, layout.key, layout.names)
     if gone.empty:
         return changed
-    of_gone = {name: gone.get_level_values(name) for name in key}
+    of_gone = {name: gone.get_level_values(name) for name in layout.key}
     removed = after.iloc[:0].reindex(range(len(gone))).assign(**of_gone, is_removed=True)
     return pd.concat([changed, removed], ignore_index=True)

@@ -18,7 +18,7 @@ from otc_assets.calculations import calculations_of
 from otc_assets.calculations.spec import CalculationSpec
 from otc_assets.domain.datasets import Dataset
 from otc_assets.domain.grains import SliceKey
-from otc_assets.domain.shares import to_shares
+from otc_assets.domain.shares import floats_in_shares
 from otc_assets.domain.tables import EXACT, OTHER_TIER, Column, ColumnType
 from otc_assets.operations.frames import Knowledge
 from otc_assets.operations.snapshot import days_of_knowledge
@@ -98,7 +98,7 @@ def _rows(table: pd.DataFrame, dataset: Dataset) -> pd.DataFrame:
     for column in spec.columns:
         values: Any = rows[column.name]
         if column.type in EXACT:
-            rows[column.name] = to_shares(values.astype("Float64")).astype("float64")
+            rows[column.name] = floats_in_shares(values)
         elif column.type is ColumnType.COUNT:
             rows[column.name] = values.astype("Int64")
         elif column.type is ColumnType.NUMBER:

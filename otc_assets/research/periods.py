@@ -8,7 +8,7 @@ import pandas as pd
 from otc_assets.domain.calendar import today
 from otc_assets.domain.datasets import Dataset, every_dataset
 from otc_assets.domain.grains import oldest_first
-from otc_assets.domain.shares import to_shares
+from otc_assets.domain.shares import floats_in_shares
 from otc_assets.domain.tables import CALC_VERSION, DERIVED_LINEAGE, EXACT, ColumnType
 from otc_assets.operations.frames import Knowledge
 from otc_assets.operations.recall import Recall, store_to_read
@@ -70,7 +70,7 @@ def periods(
     rows = rows.reindex(columns=[column.name for column in columns])
     for column in columns:
         if column.type in EXACT:
-            rows[column.name] = to_shares(rows[column.name].astype("Float64")).astype("float64")
+            rows[column.name] = floats_in_shares(rows[column.name])
         if column.type is ColumnType.NUMBER:
             rows[column.name] = rows[column.name].astype("float64")
     return rows

@@ -16,7 +16,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from otc_assets.domain.revisions import Revision, newest
-from otc_assets.domain.shares import to_shares
+from otc_assets.domain.shares import floats_in_shares
 from otc_assets.domain.tables import RAW
 from otc_assets.domain.tiers import Tier
 from otc_assets.domain.weeks import WeekKey
@@ -220,7 +220,7 @@ def table_then(store: Store, name: str, week: WeekKey, day: date | None) -> pd.D
     with _reading, store.read() as reader:
         rows = Knowledge(reader, week, day)[name]
     exact: dict[str, Any] = {
-        column: to_shares(rows[column].astype("Float64")).astype("float64")
+        column: floats_in_shares(rows[column])
         for column in ("share_volume", "notional", "total_volume", "total_notional")
         if column in rows
     }

@@ -316,8 +316,13 @@ class SliceReader:
         query = sa.select(target.c.tier).where(target.c.source_revision.is_not(None)).limit(1)
         return self.connection.execute(query).first() is not None
 
-    def has_slices(self) -> bool:
-        """Tell whether the store knows of any slice, be it one whose file was refused."""
+    def is_in_use(self) -> bool:
+        """Tell whether the dataset is one that everybody has, or the store knows a slice of it.
+
+        Be it one whose file was refused.
+        """
+        if self.dataset.is_expected:
+            return True
         query = sa.select(self.sql_table("manifest").c.tier).limit(1)
         return self.connection.execute(query).first() is not None
 
